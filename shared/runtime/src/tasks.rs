@@ -1,0 +1,208 @@
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
+
+/// The only way to start a task. Every task has a name and an owner that waits for it; a panic in one is a
+/// fault of the whole service, never a task that is silently gone.
+#[derive(Clone)]
+pub struct Tasks(Arc<Inner>);
+
+struct Inner {
+    tracker: TaskTracker,
+    running: Mutex<BTreeMap<&'static str, usize>>,
+    fault: watch::Sender<Option<Fault>>,
+    threads: bool,
+}
+
+/// A task that panicked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("task {task} panicked: {message}")]
+pub struct Fault {
+    /// The task's name.
+    pub task: &'static str,
+    /// What the panic said.
+    pub message: String,
+}
+
+/// Tasks did not end in the time they were given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("still running: {0:?}")]
+pub struct StillRunning(
+    /// How many of each name.
+    pub Vec<(&'static str, usize)>,
+);
+
+impl Tasks {
+    /// Dedicated tasks get a thread of their own.
+    pub(crate) fn on_threads() -> Self {
+        Self::new(true)
+    }
+
+    /// Dedicated tasks run beside the others.
+    pub(crate) fn inline() -> Self {
+        Self::new(false)
+    }
+
+    fn new(threads: bool) -> Self {
+        let (fault, _) = watch::channel(None);
+        Self(Arc::new(Inner { tracker: TaskTracker::new(), running: Mutex::default(), fault, threads }))
+    }
+
+    /// Starts a task. It ends by itself, when told so by whoever gave it its work, or by the handle.
+    #[expect(clippy::disallowed_methods, reason = "this is the seam that everyone else must use")]
+    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        let guarded = self.guard(name, work);
+        tokio::spawn(self.0.tracker.track_future(guarded)).abort_handle()
+    }
+
+    /// Starts a task that may hold up its thread, such as a database's writer: on a thread of its own, or
+    /// as an ordinary task in a simulation.
+    ///
+    /// # Errors
+    /// Those of the operating system when it has no thread to give.
+    #[expect(clippy::disallowed_methods, reason = "this is the seam that everyone else must use")]
+    pub fn spawn_dedicated(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        if !self.0.threads {
+            self.spawn(name, work);
+            return Ok(());
+        }
+        let guarded = self.guard(name, work);
+        let token = self.0.tracker.token();
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            runtime.block_on(guarded);
+            drop(token);
+        })?;
+        Ok(())
+    }
+
+    /// Resolves with the first panic of a task.
+    pub async fn fault(&self) -> Fault {
+        let mut faults = self.0.fault.subscribe();
+        match faults.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(fault)) => fault.clone(),
+            // The sender lives as long as `self`, so there is nothing else to wait for.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Waits until every task has ended; new ones may still be started meanwhile.
+    ///
+    /// # Errors
+    /// The tasks that were still running after `within`.
+    pub async fn join(&self, within: Duration) -> Result<(), StillRunning> {
+        self.0.tracker.close();
+        let ended = tokio::time::timeout(within, self.0.tracker.wait()).await;
+        ended.or_else(|_| Err(StillRunning(self.running())))
+    }
+
+    /// How many tasks of each name are running.
+    pub fn running(&self) -> Vec<(&'static str, usize)> {
+        let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.iter().filter(|&(_, &count)| count > 0).map(|(&name, &count)| (name, count)).collect()
+    }
+
+    fn guard(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let counted = Counted::new(Arc::clone(&self.0), name);
+        async move {
+            if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+                let fault = Fault { task: name, message: message_of(&*panic) };
+                tracing::error!(task = fault.task, message = %fault.message, "a task panicked");
+                counted.inner.fault.send_if_modified(|first| {
+                    let is_first = first.is_none();
+                    first.get_or_insert(fault);
+                    is_first
+                });
+            }
+        }
+    }
+}
+
+/// Counts a task for as long as it exists, also when it is aborted.
+struct Counted {
+    inner: Arc<Inner>,
+    name: &'static str,
+}
+
+impl Counted {
+    fn new(inner: Arc<Inner>, name: &'static str) -> Self {
+        *inner.running.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+        Self { inner, name }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = running.get_mut(self.name) {
+            *count -= 1;
+        }
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tasks").field(&self.running()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn joining_waits_for_every_task_and_names_those_that_stay() {
+        let tasks = Tasks::on_threads();
+        tasks.spawn("quick", async {});
+        let stuck = tasks.spawn("stuck", std::future::pending());
+        let left = tasks.join(Duration::from_secs(1)).await;
+        assert_eq!(left, Err(StillRunning(vec![("stuck", 1)])));
+        stuck.abort();
+        assert_eq!(tasks.join(Duration::from_secs(1)).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_task_is_a_fault_of_the_service() {
+        let tasks = Tasks::on_threads();
+        tasks.spawn("faulty", async { panic!("out of {}", "tea") });
+        let fault = Fault { task: "faulty", message: "out of tea".to_owned() };
+        assert_eq!(tasks.fault().await, fault);
+        assert_eq!(tasks.join(Duration::from_secs(1)).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_dedicated_task_has_a_thread_of_its_own_except_in_a_simulation() {
+        for (tasks, apart) in [(Tasks::on_threads(), true), (Tasks::inline(), false)] {
+            let (told, name) = tokio::sync::oneshot::channel();
+            let tell = async move {
+                let thread = std::thread::current().name().map(str::to_owned);
+                told.send(thread).expect("the test waits for it");
+            };
+            tasks.spawn_dedicated("writer", tell).unwrap();
+            assert_eq!(name.await.unwrap() == Some("writer".to_owned()), apart);
+            assert_eq!(tasks.join(Duration::from_secs(1)).await, Ok(()));
+        }
+    }
+}

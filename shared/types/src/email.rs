@@ -1,0 +1,98 @@
+use std::fmt;
+use std::str::FromStr;
+
+/// An e-mail address in the one form in which it is stored and compared: folded to lower case.
+///
+/// The check is deliberately shallow: one `@`, a dotted domain, no white space or control characters, and
+/// the lengths of RFC 5321. Only a mail that arrives proves an address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Email(String);
+
+/// Why a text is not an e-mail address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EmailError {
+    /// There is no `@`, or no name or domain around it.
+    #[error("must be an e-mail address such as ada@example.com")]
+    Malformed,
+    /// RFC 5321, section 4.5.3.1: 64 octets before the `@`, 254 in all.
+    #[error("must be at most 254 bytes, at most 64 of them before the @")]
+    TooLong,
+}
+
+impl Email {
+    const MAX: usize = 254;
+    const MAX_LOCAL: usize = 64;
+
+    /// The folded address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Email {
+    type Err = EmailError;
+
+    fn from_str(text: &str) -> Result<Self, EmailError> {
+        // Folding happens here and not in SQL, because the databases' `lower` differ beyond ASCII.
+        let folded = text.to_lowercase();
+        let (local, domain) = folded.rsplit_once('@').ok_or(EmailError::Malformed)?;
+        if folded.len() > Email::MAX || local.len() > Email::MAX_LOCAL {
+            return Err(EmailError::TooLong);
+        }
+        let banned = |c: char| c.is_whitespace() || c.is_control() || "@,;<>()[]\\\"".contains(c);
+        let labels_hold = domain.split('.').all(|label| {
+            !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+        });
+        let dots_hold = !local.starts_with('.') && !local.ends_with('.') && !local.contains("..");
+        if local.is_empty()
+            || folded.chars().filter(|&c| c == '@').count() != 1
+            || local.contains(banned)
+            || domain.contains(banned)
+            || !domain.contains('.')
+            || !labels_hold
+            || !dots_hold
+        {
+            return Err(EmailError::Malformed);
+        }
+        Ok(Self(folded))
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_compared_without_regard_to_case() {
+        let one: Email = "Ada.Lovelace@Example.COM".parse().unwrap();
+        let other: Email = "ada.lovelace@example.com".parse().unwrap();
+        assert_eq!(one, other);
+        assert_eq!(one.as_str(), "ada.lovelace@example.com");
+    }
+
+    #[test]
+    fn what_cannot_be_an_address_is_refused() {
+        for text in [
+            "", "@", "ada", "ada@", "@example.com", "ada@example", "ada@@example.com", "a da@example.com",
+            "ada@exa mple.com", "ada@example..com", "ada@.com", "ada@example.com.", "ada\n@example.com",
+            "ada\0@example.com", ".ada@example.com", "ada.@example.com", "a..b@example.com",
+            "ada@-example.com", "<ada@example.com>",
+        ] {
+            assert_eq!(text.parse::<Email>(), Err(EmailError::Malformed), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_over_the_lengths_of_the_standard_is_refused() {
+        let long_local = format!("{}@example.com", "a".repeat(65));
+        let long_domain = format!("ada@{}.com", "a".repeat(250));
+        assert_eq!(long_local.parse::<Email>(), Err(EmailError::TooLong));
+        assert_eq!(long_domain.parse::<Email>(), Err(EmailError::TooLong));
+    }
+}
