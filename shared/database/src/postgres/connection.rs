@@ -1,0 +1,225 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use runtime::{Env, Tasks};
+use tokio::time::{Instant, timeout};
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use uuid::Uuid;
+
+use super::error::text;
+use super::tls::client_config;
+use crate::batch::Expected;
+use crate::{Backend, Dialect, OpenError, PostgresConfig, Sql, Timeouts, TlsMode, Value};
+
+/// How soon a dead peer is noticed on a connection that is waiting for it.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+
+/// Makes connections, each with the bounds set on the server's side too.
+pub(super) struct Connector {
+    server: tokio_postgres::Config,
+    tls: Option<MakeRustlsConnect>,
+    timeouts: Timeouts,
+    name: String,
+    env: Env,
+}
+
+/// One connection and the statements it has prepared.
+pub(super) struct Connection {
+    client: Client,
+    prepared: HashMap<(&'static str, Option<Expected>), Statement>,
+    since: Instant,
+    last_receipt: Uuid,
+}
+
+impl Connector {
+    pub(super) fn new(config: &PostgresConfig, timeouts: Timeouts, env: &Env) -> Result<Self, OpenError> {
+        let name = Backend::Postgres(config.clone()).to_string();
+        let mut server = tokio_postgres::Config::new();
+        server
+            .host(&config.host)
+            .port(config.port)
+            .user(&config.user)
+            .password(config.password.reveal())
+            .dbname(&config.database)
+            .application_name("flotilla")
+            .ssl_mode(if config.tls == TlsMode::Disable { SslMode::Disable } else { SslMode::Require })
+            .target_session_attrs(TargetSessionAttrs::ReadWrite)
+            .connect_timeout(timeouts.connect)
+            .keepalives_idle(UNACKNOWLEDGED)
+            .tcp_user_timeout(UNACKNOWLEDGED);
+        let tls = client_config(&config.tls)
+            .map_err(|reason| OpenError::Connect { database: name.clone(), reason })?
+            .map(MakeRustlsConnect::new);
+        Ok(Self { server, tls, timeouts, name, env: env.clone() })
+    }
+
+    pub(super) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    pub(super) fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// What to say when the database cannot be opened.
+    pub(super) fn cannot_open(&self, reason: String) -> OpenError {
+        OpenError::Connect { database: self.name.clone(), reason }
+    }
+
+    /// A new connection that waits `lock` for a row and `statement` for a statement.
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub(super) async fn connect(&self, lock: Duration, statement: Duration) -> Result<Connection, String> {
+        let ready = async {
+            let client = self.dial().await.map_err(|error| text(&error))?;
+            self.prepare_session(&client, lock, statement).await?;
+            Ok(Connection {
+                client,
+                prepared: HashMap::new(),
+                since: Instant::now(),
+                last_receipt: Uuid::nil(),
+            })
+        };
+        // The driver's own timeout covers only the socket, not a server that accepts and says nothing.
+        timeout(self.timeouts.connect, ready)
+            .await
+            .unwrap_or_else(|_| Err("the server did not answer".to_owned()))
+    }
+
+    async fn dial(&self) -> Result<Client, tokio_postgres::Error> {
+        match &self.tls {
+            None => {
+                let (client, connection) = self.server.connect(NoTls).await?;
+                drive(&self.env.tasks, connection);
+                Ok(client)
+            }
+            Some(tls) => {
+                let (client, connection) = self.server.connect(tls.clone()).await?;
+                drive(&self.env.tasks, connection);
+                Ok(client)
+            }
+        }
+    }
+
+    async fn prepare_session(
+        &self,
+        client: &Client,
+        lock: Duration,
+        statement: Duration,
+    ) -> Result<(), String> {
+        let session = format!(
+            "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
+             SELECT current_setting('synchronous_commit'), current_setting('server_encoding')",
+            statement.as_millis(),
+            lock.as_millis(),
+            self.timeouts.idle_in_transaction.as_millis(),
+        );
+        let answers = client.simple_query(&session).await.map_err(|error| text(&error))?;
+        let row = answers.iter().find_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let setting = |at| row.and_then(|row| row.get(at)).unwrap_or_default();
+        match (setting(0), setting(1)) {
+            ("off", _) => {
+                Err("synchronous_commit is off, so the server would lose what it has acknowledged; \
+                set it to on for this role or database"
+                    .to_owned())
+            }
+            (_, "UTF8") => Ok(()),
+            (_, encoding) => Err(format!("the database's encoding is {encoding}; create it with UTF8")),
+        }
+    }
+}
+
+/// The task that moves a connection's bytes. It ends with the connection, whose users learn the reason.
+fn drive<F>(tasks: &Tasks, connection: F)
+where
+    F: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
+{
+    tasks.spawn("postgres-connection", async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(error = text(&error), "a connection to PostgreSQL ended");
+        }
+    });
+}
+
+impl Connection {
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// The receipt of the last transaction that committed here, which nobody needs any more.
+    pub(super) fn last_receipt(&self) -> Uuid {
+        self.last_receipt
+    }
+
+    /// Notes that the transaction that left `receipt` has committed.
+    pub(super) fn left(&mut self, receipt: Uuid) {
+        self.last_receipt = receipt;
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// `sql`, which raises unless it comes to what is `expected`; prepared at its first use.
+    pub(super) async fn prepare(
+        &mut self,
+        sql: Sql,
+        expected: Option<Expected>,
+    ) -> Result<&Statement, tokio_postgres::Error> {
+        let key = (sql.text(Dialect::Postgres), expected);
+        if !self.prepared.contains_key(&key) {
+            let statement = self.client.prepare(&checked(key.0, expected)).await?;
+            self.prepared.insert(key, statement);
+        }
+        Ok(&self.prepared[&key])
+    }
+
+    /// A statement that was prepared before.
+    pub(super) fn prepared(&self, sql: Sql, expected: Option<Expected>) -> &Statement {
+        &self.prepared[&(sql.text(Dialect::Postgres), expected)]
+    }
+}
+
+/// The text that raises inside the transaction when the count is wrong.
+fn checked(text: &str, expected: Option<Expected>) -> String {
+    let (returning, rows) = match expected {
+        None => return text.to_owned(),
+        Some(Expected::Touched(rows)) => (" RETURNING 1", rows),
+        Some(expected) => ("", expected.rows()),
+    };
+    format!("WITH affected AS ({text}{returning}) SELECT flotilla_expect(count(*), {rows}) FROM affected")
+}
+
+/// Why `params` cannot be sent to `statement`, if so.
+pub(super) fn misfit(statement: &Statement, params: &[Value]) -> Option<String> {
+    let wanted = statement.params();
+    if wanted.len() != params.len() {
+        return Some(format!("it takes {} parameters and was given {}", wanted.len(), params.len()));
+    }
+    let (at, (ty, value)) = wanted.iter().zip(params).enumerate().find(|(_, (ty, value))| !value.fits(ty))?;
+    Some(format!("parameter ${} is {ty} and was given {}", at + 1, value.kind()))
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("age", &self.age()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connector({})", self.name)
+    }
+}

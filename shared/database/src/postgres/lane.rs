@@ -1,0 +1,61 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::committer::Committer;
+use super::connection::Connector;
+use crate::CommitError;
+use crate::group::{Pending, Writer};
+use crate::metrics::DatabaseMetrics;
+
+/// A lane waits for a row for this part of the lock timeout and no longer, because everyone behind waits too.
+/// It is still many times what another lane's group holds a row for.
+const LANES_PART: u32 = 5;
+
+/// A connection that writes groups. What contends with others leaves the lane and is tried on its own.
+pub(crate) struct Lane {
+    committer: Committer,
+    crowded: async_channel::Sender<Pending>,
+    metrics: DatabaseMetrics,
+}
+
+impl Lane {
+    pub(super) fn new(
+        connector: &Arc<Connector>,
+        crowded: async_channel::Sender<Pending>,
+        metrics: &DatabaseMetrics,
+    ) -> Self {
+        let lock: Duration = connector.timeouts().lock / LANES_PART;
+        Self { committer: Committer::new(connector, lock), crowded, metrics: metrics.clone() }
+    }
+
+    fn answer(&self, pending: Pending, outcome: Result<(), CommitError>) {
+        match outcome {
+            Err(CommitError::Busy) => {
+                if let Err(refused) = self.crowded.try_send(pending) {
+                    refused.into_inner().answer(Err(CommitError::Overloaded));
+                }
+            }
+            outcome => pending.answer(outcome),
+        }
+    }
+}
+
+impl Writer for Lane {
+    type Exclusive = Infallible;
+
+    async fn write(&mut self, group: Vec<Pending>) {
+        let (batches, began) = (group.len(), Instant::now());
+        let settled = self.committer.commit(group).await;
+        self.metrics.group(batches, began.elapsed());
+        for (pending, outcome) in settled {
+            self.answer(pending, outcome);
+        }
+    }
+
+    async fn serve(&mut self, nothing: Infallible) {
+        match nothing {}
+    }
+}

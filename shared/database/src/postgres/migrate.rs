@@ -1,0 +1,78 @@
+use std::time::Duration;
+
+use runtime::{Deadline, Env};
+
+use super::connection::{Connection, Connector};
+use super::error::text;
+use super::pool::{Unanswered, fetch};
+use crate::migration::{APPLIED, Applied, CREATE_RECORD, History, Migration, RECORD, plan};
+use crate::{Dialect, OpenError, params};
+
+/// How long a service waits at its start for a database that is still starting itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long to wait for another process that migrates: as long as it may take.
+const LOCK: Duration = Duration::from_secs(600);
+
+/// The advisory lock that migrating processes take: any number that nobody else uses in this database.
+const TAKE_LOCK: &str = "SELECT pg_advisory_lock(7310868735422031215)";
+
+/// Applies what is left of the histories. The lock goes with the connection, whatever happens.
+pub(super) async fn bring_up(
+    connector: &Connector,
+    env: &Env,
+    histories: &[History<'_>],
+) -> Result<(), OpenError> {
+    let mut connection = connect(connector, env).await?;
+    let failed = |error: tokio_postgres::Error| OpenError::Record(text(&error));
+    connection.client().batch_execute(TAKE_LOCK).await.map_err(failed)?;
+    connection.client().batch_execute(CREATE_RECORD).await.map_err(failed)?;
+    for history in histories {
+        let applied = applied(&mut connection, history).await?;
+        for migration in plan(history.migrations, &applied, Dialect::Postgres)? {
+            apply(&mut connection, env, history, migration).await?;
+            tracing::info!(version = migration.version, name = migration.name, "applied a migration");
+        }
+    }
+    Ok(())
+}
+
+async fn connect(connector: &Connector, env: &Env) -> Result<Connection, OpenError> {
+    let deadline = Deadline::within(PATIENCE);
+    loop {
+        let statement = connector.timeouts().migration;
+        match connector.connect(LOCK, statement).await {
+            Ok(connection) => return Ok(connection),
+            Err(reason) if deadline.has_passed() => return Err(connector.cannot_open(reason)),
+            Err(reason) => tracing::warn!(reason, "the database is not there yet"),
+        }
+        tokio::time::sleep(PAUSE + env.random.jitter(PAUSE)).await;
+    }
+}
+
+async fn applied(connection: &mut Connection, history: &History<'_>) -> Result<Vec<Applied>, OpenError> {
+    let rows = fetch(connection, APPLIED, &params![history.component]).await;
+    let rows = rows.map_err(|unanswered| match unanswered {
+        Unanswered::Driver(error) => OpenError::Record(text(&error)),
+        Unanswered::Misfit(reason) => OpenError::Record(reason),
+        Unanswered::TooManyRows => OpenError::Record("there are too many".to_owned()),
+    })?;
+    Applied::from_rows(&rows)
+}
+
+/// The migration and its record in one transaction.
+async fn apply(
+    connection: &mut Connection,
+    env: &Env,
+    history: &History<'_>,
+    migration: &Migration,
+) -> Result<(), OpenError> {
+    let failed = |error: tokio_postgres::Error| migration.failed(&text(&error));
+    let record = migration.record(history.component, Dialect::Postgres, env.clock.now());
+    connection.client().batch_execute("BEGIN").await.map_err(failed)?;
+    connection.client().batch_execute(migration.postgres).await.map_err(failed)?;
+    let statement = connection.prepare(RECORD, None).await.map_err(failed)?.clone();
+    connection.client().execute_raw(&statement, &record).await.map_err(failed)?;
+    connection.client().batch_execute("COMMIT").await.map_err(failed)
+}

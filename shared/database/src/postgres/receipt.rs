@@ -1,0 +1,74 @@
+//! How the outcome of a lost commit is found out.
+//!
+//! Each transaction inserts a row under a fresh id as its last statement. When the connection is lost before
+//! the answer, the same id is inserted from a new one as a refusal: if the transaction has committed, its
+//! receipt is found; if not, the refusal keeps it from ever committing, however late the server comes to
+//! it. Unlike asking for the status of a transaction id, this needs no round trip to learn the id before the
+//! commit, gives an answer while the old transaction still hangs, and holds on a promoted standby.
+
+use std::time::Duration;
+
+use runtime::Deadline;
+use uuid::Uuid;
+
+use super::connection::Connector;
+use super::error::text;
+use crate::{OpenError, Sql};
+
+/// Leaves a receipt and takes away the connection's last one, whose outcome has long been known.
+pub(super) const LEAVE: Sql = Sql::per_dialect(
+    "WITH known AS (DELETE FROM flotilla_receipts WHERE id = $1) \
+     INSERT INTO flotilla_receipts (id, committed) VALUES ($2, true)",
+    "",
+);
+const REFUSE: &str =
+    "INSERT INTO flotilla_receipts (id, committed) VALUES ($1, false) ON CONFLICT DO NOTHING";
+const LOOK: &str = "SELECT committed FROM flotilla_receipts WHERE id = $1";
+const PURGE: &str = "DELETE FROM flotilla_receipts WHERE id < $1";
+
+/// The first pause before asking again; a server that restarts is back after some of them.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Receipts of processes that have ended are kept for so long: longer than a server can come back to a
+/// transaction whose connection is gone.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether the transaction that was to leave `receipt` has committed; if not, it never will.
+///
+/// # Errors
+/// The reason why that could not be found out until `deadline`.
+pub(super) async fn settle(connector: &Connector, receipt: Uuid, deadline: Deadline) -> Result<bool, String> {
+    let mut reason = "the connection was lost".to_owned();
+    while !deadline.has_passed() {
+        match deadline.bound(ask(connector, receipt)).await {
+            Ok(Ok(committed)) => return Ok(committed),
+            Ok(Err(error)) => reason = error,
+            Err(_) => break,
+        }
+        let pause = PAUSE + connector.env().random.jitter(PAUSE);
+        tokio::time::sleep(pause.min(deadline.remaining())).await;
+    }
+    Err(reason)
+}
+
+async fn ask(connector: &Connector, receipt: Uuid) -> Result<bool, String> {
+    let timeouts = connector.timeouts();
+    let connection = connector.connect(timeouts.lock, timeouts.statement).await?;
+    // Waits for the old transaction if that has left its receipt and not yet ended.
+    let refuse = connection.client().execute(REFUSE, &[&receipt]).await;
+    refuse.map_err(|error| text(&error))?;
+    let look = connection.client().query_one(LOOK, &[&receipt]).await;
+    look.and_then(|row| row.try_get(0)).map_err(|error| text(&error))
+}
+
+/// Takes away what ended processes have left.
+pub(super) async fn purge(connector: &Connector) -> Result<(), OpenError> {
+    let timeouts = connector.timeouts();
+    let connection = connector.connect(timeouts.lock, timeouts.statement).await;
+    let connection = connection.map_err(|reason| connector.cannot_open(reason))?;
+    let horizon = connector.env().clock.now().before(KEPT);
+    let millis = u64::try_from(horizon.millis()).unwrap_or(0);
+    let oldest = uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid();
+    let purged = connection.client().execute(PURGE, &[&oldest]).await;
+    purged.map(drop).map_err(|error| connector.cannot_open(text(&error)))
+}

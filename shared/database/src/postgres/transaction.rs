@@ -1,0 +1,145 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::managed::Object;
+use runtime::Deadline;
+use uuid::Uuid;
+
+use super::connection::{Connection, Connector, misfit};
+use super::error::{Trouble, commit_error, text};
+use super::pipeline::Pipeline;
+use super::pool::{Pool, Pooled, Unanswered, fetch};
+use super::receipt::{self, LEAVE};
+use crate::row::MOST_ROWS;
+use crate::{CommitError, ReadError, Row, Sql, Value, params};
+
+/// A server that does not roll back in this time is left; it does so by itself when the connection ends.
+const ROLLBACK: Duration = Duration::from_millis(500);
+
+/// A transaction on a connection of the pool.
+pub(crate) struct PostgresTransaction {
+    /// Nothing once it has ended.
+    connection: Option<Pooled>,
+    connector: Arc<Connector>,
+    failed: bool,
+}
+
+impl PostgresTransaction {
+    pub(super) async fn begin(
+        pool: &Pool,
+        connector: &Arc<Connector>,
+        deadline: Deadline,
+    ) -> Result<Self, CommitError> {
+        let connection = pool.get(deadline).await?;
+        let mut transaction =
+            Self { connection: Some(connection), connector: Arc::clone(connector), failed: false };
+        let connection = transaction.connection()?;
+        let begun = deadline.bound(connection.client().batch_execute("BEGIN")).await;
+        match begun {
+            Ok(Ok(())) => Ok(transaction),
+            Ok(Err(error)) => Err(CommitError::Unavailable(text(&error))),
+            Err(_) => Err(CommitError::Unavailable("the deadline passed before it began".to_owned())),
+        }
+    }
+
+    pub(crate) async fn query(&mut self, sql: Sql, params: &[Value]) -> Result<Vec<Row>, CommitError> {
+        let answered = query(self.connection()?, sql, params).await;
+        self.failed |= answered.is_err();
+        answered
+    }
+
+    pub(crate) async fn run(&mut self, sql: Sql, params: &[Value]) -> Result<u64, CommitError> {
+        let touched = run(self.connection()?, sql, params).await;
+        self.failed |= touched.is_err();
+        touched
+    }
+
+    pub(crate) async fn commit(mut self, deadline: Deadline) -> Result<(), CommitError> {
+        if self.failed {
+            self.roll_back().await;
+            let reason = "a statement before the commit had failed".to_owned();
+            return Err(CommitError::Rejected { statement: 0, reason });
+        }
+        let receipt = self.connector.env().ids.uuid();
+        let lost = match deadline.bound(commit(self.connection()?, receipt)).await {
+            Ok(Ok(())) => {
+                // Given back to the pool whole.
+                drop(self.connection.take());
+                return Ok(());
+            }
+            Ok(Err(error)) => match Trouble::of(&error) {
+                Trouble::Refused(refused) => return Err(commit_error(0, None, &refused)),
+                Trouble::Lost(reason) => reason,
+            },
+            Err(_) => "the server did not answer".to_owned(),
+        };
+        self.discard();
+        match receipt::settle(&self.connector, receipt, deadline).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(CommitError::Unavailable(lost)),
+            Err(silence) => Err(CommitError::Unknown(format!("{lost}; {silence}"))),
+        }
+    }
+
+    pub(crate) async fn roll_back(mut self) {
+        let Some(connection) = &self.connection else { return };
+        let rolled_back = tokio::time::timeout(ROLLBACK, connection.client().batch_execute("ROLLBACK")).await;
+        if matches!(rolled_back, Ok(Ok(()))) {
+            drop(self.connection.take());
+        }
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, CommitError> {
+        let connection = self.connection.as_deref_mut();
+        connection.ok_or_else(|| CommitError::Unavailable("the transaction has ended".to_owned()))
+    }
+
+    /// Ends the connection instead of giving it back: whatever was begun on it is rolled back by the server.
+    fn discard(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(Object::take(connection));
+        }
+    }
+}
+
+impl Drop for PostgresTransaction {
+    /// Whoever stops in the middle must not leave an open transaction in the pool.
+    fn drop(&mut self) {
+        self.discard();
+    }
+}
+
+async fn query(connection: &mut Connection, sql: Sql, params: &[Value]) -> Result<Vec<Row>, CommitError> {
+    fetch(connection, sql, params).await.map_err(|unanswered| match unanswered {
+        Unanswered::Misfit(reason) => CommitError::Rejected { statement: 0, reason },
+        Unanswered::TooManyRows => ReadError::TooManyRows(MOST_ROWS).into(),
+        Unanswered::Driver(error) => refused(&error),
+    })
+}
+
+async fn run(connection: &mut Connection, sql: Sql, params: &[Value]) -> Result<u64, CommitError> {
+    let statement = connection.prepare(sql, None).await.map_err(|error| refused(&error))?.clone();
+    if let Some(reason) = misfit(&statement, params) {
+        return Err(CommitError::Rejected { statement: 0, reason });
+    }
+    connection.client().execute_raw(&statement, params).await.map_err(|error| refused(&error))
+}
+
+/// What a failed statement means before anybody has said COMMIT: nothing happened.
+fn refused(error: &tokio_postgres::Error) -> CommitError {
+    match Trouble::of(error) {
+        Trouble::Refused(refused) => commit_error(0, None, &refused),
+        Trouble::Lost(reason) => CommitError::Unavailable(reason),
+    }
+}
+
+async fn commit(connection: &mut Connection, receipt: Uuid) -> Result<(), tokio_postgres::Error> {
+    connection.prepare(LEAVE, None).await?;
+    let leave = params![connection.last_receipt(), receipt];
+    let mut pipeline = Pipeline::default();
+    pipeline.statement(connection.client(), connection.prepared(LEAVE, None), &leave);
+    pipeline.control(connection.client(), "COMMIT");
+    pipeline.run().await.into_iter().try_for_each(|answer| answer.map(drop))?;
+    connection.left(receipt);
+    Ok(())
+}
