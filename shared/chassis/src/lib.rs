@@ -1,1 +1,44 @@
-//! chassis
+//! What every service stands on: configuration, listeners, what comes in, health, and an orderly end.
+//!
+//! A service is built, then run. [`Assembly::bind`] takes its ports and gives a [`Service`] that tells the real
+//! ones; [`Service::run`] configures nothing more and ends by draining. [`main`] does both for a process of its
+//! own; a composition does them for many services at once.
+
+mod settings;
+mod process;
+mod listeners;
+mod platform;
+mod start;
+mod assembly;
+mod service;
+mod drain;
+mod health;
+mod admin;
+mod grpc;
+mod authorise;
+mod caller;
+mod problem;
+mod extract;
+mod inbound;
+mod serve;
+mod signals;
+mod entry;
+
+pub use assembly::{Assembly, Background, Closing};
+pub use caller::{Caller, Role};
+pub use entry::{Failure, main};
+pub use extract::{Json, Query};
+pub use health::{Check, Finding, Health, Report, Status};
+pub use inbound::{BodyError, Bounds, Inbound, Kind, RequestId};
+pub use listeners::Listeners;
+pub use platform::{Platform, VERSION};
+pub use problem::Problem;
+pub use process::{IdentityFiles, ProcessConfig};
+pub use serve::{Drained, Limits, Server, Transport};
+pub use service::{Addrs, RunError, Service};
+pub use settings::{
+    ConfigFile, Configure, Flags, Place, SettingError, SettingErrors, Settings, Sources, Vars, database_config,
+    finish_all,
+};
+pub use signals::{Impatient, Signals};
+pub use start::StartError;

@@ -58,7 +58,8 @@ impl Password {
         Self(secret.into())
     }
 
-    pub(crate) fn reveal(&self) -> &str {
+    /// The secret, for whoever logs in with it.
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }

@@ -11,7 +11,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(1);
 pub struct Transaction(Engine);
 
 enum Engine {
-    Postgres(PostgresTransaction),
+    Postgres(Box<PostgresTransaction>),
     Sqlite(SqliteTransaction),
 }
 
@@ -56,7 +56,7 @@ impl Transaction {
 
 impl From<PostgresTransaction> for Transaction {
     fn from(transaction: PostgresTransaction) -> Self {
-        Self(Engine::Postgres(transaction))
+        Self(Engine::Postgres(Box::new(transaction)))
     }
 }
 

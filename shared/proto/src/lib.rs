@@ -1,1 +1,11 @@
-//! proto
+//! The contracts between the services: the code made from `proto/`, and the one translation between
+//! [`types::ErrorClass`] and gRPC's status.
+
+mod generated;
+mod redacted;
+pub mod status;
+
+pub use generated::{flotilla, userservice};
+
+/// Every contract of this crate as a `google.protobuf.FileDescriptorSet`, for gRPC server reflection.
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -106,7 +106,7 @@ impl Tasks {
     pub async fn join(&self, within: Duration) -> Result<(), StillRunning> {
         self.0.tracker.close();
         let ended = tokio::time::timeout(within, self.0.tracker.wait()).await;
-        ended.or_else(|_| Err(StillRunning(self.running())))
+        ended.map_err(|_elapsed| StillRunning(self.running()))
     }
 
     /// How many tasks of each name are running.

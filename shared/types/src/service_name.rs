@@ -46,11 +46,7 @@ impl FromStr for ServiceName {
     type Err = ServiceNameError;
 
     fn from_str(text: &str) -> Result<Self, ServiceNameError> {
-        if is_label(text.as_bytes()) {
-            Ok(Self(Cow::Owned(text.to_owned())))
-        } else {
-            Err(ServiceNameError)
-        }
+        if is_label(text.as_bytes()) { Ok(Self(Cow::Owned(text.to_owned()))) } else { Err(ServiceNameError) }
     }
 }
 

@@ -6,7 +6,7 @@ use super::connection::{Connection, Connector};
 use super::error::text;
 use super::pool::{Unanswered, fetch};
 use crate::migration::{APPLIED, Applied, CREATE_RECORD, History, Migration, RECORD, plan};
-use crate::{Dialect, OpenError, params};
+use crate::{Dialect, OpenError, Value};
 
 /// How long a service waits at its start for a database that is still starting itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ async fn connect(connector: &Connector, env: &Env) -> Result<Connection, OpenErr
 }
 
 async fn applied(connection: &mut Connection, history: &History<'_>) -> Result<Vec<Applied>, OpenError> {
-    let rows = fetch(connection, APPLIED, &params![history.component]).await;
+    let rows = fetch(connection, APPLIED, &[Value::from(history.component)]).await;
     let rows = rows.map_err(|unanswered| match unanswered {
         Unanswered::Driver(error) => OpenError::Record(text(&error)),
         Unanswered::Misfit(reason) => OpenError::Record(reason),

@@ -35,8 +35,8 @@ impl<'a> Pipeline<'a> {
     pub(super) async fn run(mut self) -> Vec<Result<u64, Error>> {
         poll_fn(|context| {
             for request in &mut self.0 {
-                // Its answer is gathered below.
-                let _: Poll<()> = request.as_mut().poll(context);
+                // The first poll sends it; its answer is gathered below.
+                let _not_yet = request.as_mut().poll(context);
             }
             Poll::Ready(())
         })

@@ -5,7 +5,7 @@ use runtime::{Deadline, Env};
 use super::connection::Connection;
 use super::writer::begin;
 use crate::migration::{APPLIED, Applied, CREATE_RECORD, History, RECORD, plan};
-use crate::{Dialect, OpenError, params};
+use crate::{Dialect, OpenError, Value};
 
 /// How long to wait for another process that migrates the same file.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ pub(super) async fn bring_up(
 fn apply_all(connection: &Connection, env: &Env, history: &History<'_>) -> Result<(), OpenError> {
     connection.execute_all(CREATE_RECORD, STATEMENT).map_err(|error| OpenError::record(&error))?;
     let rows =
-        connection.find(APPLIED, &params![history.component]).map_err(|error| OpenError::record(&error))?;
+        connection.find(APPLIED, &[Value::from(history.component)]).map_err(|error| OpenError::record(&error))?;
     let applied = Applied::from_rows(&rows.unwrap_or_default())?;
     for migration in plan(history.migrations, &applied, Dialect::Sqlite)? {
         let failed = |error: rusqlite::Error| migration.failed(&error);

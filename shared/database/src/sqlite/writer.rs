@@ -40,8 +40,8 @@ impl SqliteWriter {
     /// The outer error means that the whole transaction is gone.
     fn run_one(&self, pending: &Pending) -> Result<Result<(), CommitError>, CommitError> {
         self.control("SAVEPOINT batch")?;
-        let statements = pending.batch.statements.iter().enumerate();
-        let outcome = statements.map(|(index, statement)| self.connection.run(index, statement)).collect();
+        let mut statements = pending.batch.statements.iter().enumerate();
+        let outcome = statements.try_for_each(|(index, statement)| self.connection.run(index, statement));
         if self.connection.lost_its_transaction() {
             let reason = "the database gave up the transaction".to_owned();
             return Err(Result::err(outcome).unwrap_or(CommitError::Unavailable(reason)));
@@ -186,7 +186,7 @@ impl SqliteTransaction {
         command: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Command,
     ) -> Result<T, CommitError> {
         let (answer, answered) = oneshot::channel();
-        self.commands.send(command(answer)).await.map_err(|_| gone())?;
+        self.commands.send(command(answer)).await.map_err(|_closed| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 }

@@ -1,0 +1,26 @@
+//! The smallest service there is: one resource for the gateway, and nothing inside.
+
+use std::process::ExitCode;
+
+use axum::Router;
+use axum::routing::get;
+use chassis::{Assembly, Configure, Platform, Service, Settings, StartError};
+
+struct Config {
+    greeting: String,
+}
+
+impl Configure for Config {
+    fn configure(settings: &mut Settings) -> Self {
+        Self { greeting: settings.required_text("GREETING", "what to say, such as hello") }
+    }
+}
+
+async fn build(config: Config, platform: Platform) -> Result<Service, StartError> {
+    let http = Router::new().route("/greeting", get(async move || config.greeting));
+    Assembly { http, ..Assembly::new(&platform.trust_domain) }.bind(&platform).await
+}
+
+fn main() -> ExitCode {
+    chassis::main("greeting-service", build)
+}

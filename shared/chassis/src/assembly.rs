@@ -1,0 +1,135 @@
+//! A service before it listens, and the binding of its ports.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use axum::Router;
+use service_auth::{AllowTable, Alpn, TrustDomain};
+use telemetry::Red;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::authorise::Gate;
+use crate::inbound::{Bounds, Inbound, Kind};
+use crate::serve::{Limits, Server, Transport};
+use crate::{Platform, Service, StartError, admin, grpc};
+
+/// What a service is made of.
+pub struct Assembly {
+    /// The edge API, which the gateway alone reaches.
+    pub http: Router,
+    /// The internal API.
+    pub grpc: Routes,
+    /// Who may call which method of it. What has no row is refused.
+    pub allow: AllowTable,
+    /// Its contracts as encoded descriptor sets, for reflection.
+    pub contracts: &'static [&'static [u8]],
+    /// What runs beside the listeners.
+    pub background: Vec<Background>,
+    /// What is done last, in this order.
+    pub closing: Vec<Closing>,
+}
+
+/// A task that runs beside the listeners, and is told to stop once the last request has been answered.
+pub struct Background {
+    pub(crate) name: &'static str,
+    pub(crate) start: Box<dyn FnOnce(CancellationToken) -> Work + Send>,
+}
+
+/// Something to do when everything else has ended, such as closing the database.
+pub struct Closing {
+    pub(crate) name: &'static str,
+    pub(crate) work: Work,
+}
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Background {
+    /// A task that ends when its token is cancelled.
+    pub fn new<F>(name: &'static str, start: impl FnOnce(CancellationToken) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self { name, start: Box::new(move |stop| Box::pin(start(stop))) }
+    }
+}
+
+impl Closing {
+    /// Does `work` at the end.
+    pub fn new(name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { name, work: Box::pin(work) }
+    }
+}
+
+impl Assembly {
+    /// A service that answers nothing yet, to fill in what it has no use for.
+    pub fn new(trust_domain: &TrustDomain) -> Self {
+        Self {
+            http: Router::new(),
+            grpc: Routes::default(),
+            allow: AllowTable::new(trust_domain),
+            contracts: &[],
+            background: Vec::new(),
+            closing: Vec::new(),
+        }
+    }
+
+    /// Takes the ports. From here on callers can connect; they are answered once the service runs.
+    ///
+    /// # Errors
+    /// [`StartError`]: a port cannot be had, or the contracts are broken.
+    pub async fn bind(self, platform: &Platform) -> Result<Service, StartError> {
+        let Platform { identity, metrics, health, listeners, .. } = platform;
+        let binder = Binder { platform, red: Red::new(metrics) };
+        let allow = grpc::with_house_rows(self.allow);
+        let methods: Vec<String> = allow.rows().map(|(path, _)| path).collect();
+        binder.red.know_rpcs(methods.iter().map(String::as_str));
+
+        let edge = self.http.layer(Gate::edge(&platform.trust_domain, metrics));
+        let internal = grpc::routes(self.grpc, self.contracts, &allow, health.clone())?;
+        let internal = internal.into_axum_router().layer(Gate::grpc(allow, metrics));
+        let admin = admin::routes(health, metrics.clone());
+
+        let http = Transport::Mtls(identity.clone(), Alpn::H2OrHttp1);
+        let grpc = Transport::Mtls(identity.clone(), Alpn::H2);
+        Ok(Service {
+            http: binder.bind("http", listeners.http, http, Kind::Http, edge).await?,
+            grpc: binder.bind("grpc", listeners.grpc, grpc, Kind::Grpc, internal).await?,
+            admin: binder.bind("admin", listeners.admin, Transport::Plain, Kind::Http, admin).await?,
+            platform: platform.clone(),
+            background: self.background,
+            closing: self.closing,
+        })
+    }
+}
+
+/// What all listeners of a service share.
+struct Binder<'a> {
+    platform: &'a Platform,
+    red: Red,
+}
+
+impl Binder<'_> {
+    async fn bind(
+        &self,
+        name: &'static str,
+        addr: SocketAddr,
+        transport: Transport,
+        kind: Kind,
+        router: Router,
+    ) -> Result<Bound, StartError> {
+        let env = &self.platform.env;
+        let failed = |source| StartError::Listen { listener: name, addr, source };
+        let listener = env.net.bind(addr).await.map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        let inbound = Inbound::new(kind, router, Bounds::default(), env, self.red.clone());
+        Ok(Bound { addr, server: Server { name, listener, transport, inbound, limits: Limits::default() } })
+    }
+}
+
+/// A server and the address it really listens on.
+pub(crate) struct Bound {
+    pub(crate) addr: SocketAddr,
+    pub(crate) server: Server,
+}

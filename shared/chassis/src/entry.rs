@@ -1,0 +1,177 @@
+//! A service as a process of its own.
+
+use std::error::Error;
+use std::future::Future;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use runtime::Env;
+use service_auth::{Identity, SpiffeId};
+use telemetry::{Logs, LogsError};
+use tokio_util::sync::CancellationToken;
+use types::ServiceName;
+
+use crate::{
+    ConfigFile, Configure, Flags, IdentityFiles, Impatient, Platform, ProcessConfig, RunError, Service,
+    SettingErrors, Settings, Signals, Sources, StartError, VERSION,
+};
+
+/// Why a process ended other than in order.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It was told something wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingErrors),
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It ran and ended with a fault.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Somebody could not wait.
+    #[error(transparent)]
+    Impatient(#[from] Impatient),
+    /// It has no log.
+    #[error("starting the log")]
+    Logs(#[from] LogsError),
+    /// The operating system gave no threads, or not the signals.
+    #[error("starting the process")]
+    Process(#[from] io::Error),
+}
+
+impl Failure {
+    /// Wrong usage or configuration (`EX_USAGE` of sysexits.h).
+    pub const USAGE: u8 = 64;
+    /// Something outside is not there, and may be later (`EX_UNAVAILABLE`).
+    pub const UNAVAILABLE: u8 = 69;
+    /// A fault of ours (`EX_SOFTWARE`).
+    pub const SOFTWARE: u8 = 70;
+    /// Ended by a signal, as shells count it (128 + SIGINT).
+    pub const SIGNAL: u8 = 130;
+
+    /// What the process answers to whoever started it.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Settings(_) | Self::Start(StartError::Identity(_) | StartError::OtherIdentity { .. }) => {
+                Self::USAGE
+            }
+            Self::Start(error) if error.is_unavailable() => Self::UNAVAILABLE,
+            Self::Process(_) => Self::UNAVAILABLE,
+            Self::Impatient(_) => Self::SIGNAL,
+            Self::Start(_) | Self::Run(_) | Self::Logs(_) => Self::SOFTWARE,
+        }
+    }
+
+    /// The failure of `program` in words, each cause once.
+    pub fn tell(&self, program: &str) -> String {
+        let mut text = format!("{program}: {self}");
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// Runs the service `name` as a process of its own: reads its settings, starts it with `build`, serves until a
+/// signal and drains. It answers 0, or a code of [`Failure`] with the reason on stderr.
+pub fn main<C, F>(name: &'static str, build: impl FnOnce(C, Platform) -> F) -> ExitCode
+where
+    C: Configure,
+    F: Future<Output = Result<Service, StartError>>,
+{
+    let service = ServiceName::new(name);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let asks =
+        |long: &str, short: &str| arguments.iter().any(|argument| argument == long || argument == short);
+    if asks("--help", "-h") {
+        return print(&help::<C>(&service));
+    }
+    if asks("--version", "-V") {
+        return print(&format!("{name} {VERSION}\n"));
+    }
+    match run(service, Flags::parse(arguments), build) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // There is nowhere to tell that stderr is gone.
+            drop(writeln!(io::stderr(), "{}", failure.tell(name)));
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run<C, F>(service: ServiceName, flags: Flags, build: impl FnOnce(C, Platform) -> F) -> Result<(), Failure>
+where
+    C: Configure,
+    F: Future<Output = Result<Service, StartError>>,
+{
+    let mut settings = Settings::new(service.clone(), Sources::of_process(flags));
+    let process = ProcessConfig::configure(&mut settings);
+    let config = C::configure(&mut settings);
+    match Logs::init(process.log_format, &process.log_level) {
+        Err(error @ LogsError::Filter { .. }) => {
+            settings.reject("LOG_LEVEL", format!("a log filter such as info,user_service=debug ({error})"));
+        }
+        other => other?,
+    }
+    settings.finish()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(live(service, process, |platform| build(config, platform)));
+    // What still computes has had its time in the drain, and must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn live<F>(
+    service: ServiceName,
+    process: ProcessConfig,
+    build: impl FnOnce(Platform) -> F,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<Service, StartError>>,
+{
+    let signals = Signals::take()?;
+    let platform = process.platform(service)?;
+    let shutdown = CancellationToken::new();
+    let work = async {
+        // Told to end before it has begun: nothing is in flight yet.
+        let Some(service) = shutdown.run_until_cancelled(build(platform)).await else { return Ok(()) };
+        Ok::<(), Failure>(service?.run(shutdown.clone()).await?)
+    };
+    signals.until_done(&shutdown, work).await?
+}
+
+impl ProcessConfig {
+    fn platform(self, service: ServiceName) -> Result<Platform, StartError> {
+        let env = Env::system(self.compute_threads);
+        let IdentityFiles { cert, key, ca, trust_domain } = self.identity;
+        let identity = Identity::load(&cert, &key, &ca, &env.clock)?;
+        let (mounted, expected) = (identity.id(), SpiffeId::service(&trust_domain, &service));
+        if mounted != expected {
+            return Err(StartError::OtherIdentity { mounted, expected });
+        }
+        Ok(Platform::new(service, env, identity, trust_domain, self.listeners))
+    }
+}
+
+fn help<C: Configure>(service: &ServiceName) -> String {
+    let mut settings = Settings::new(service.clone(), Sources::default());
+    ProcessConfig::configure(&mut settings);
+    C::configure(&mut settings);
+    format!(
+        "{service} {VERSION}\n\n\
+         Usage: {service} [--config FILE] [--SETTING VALUE]...\n\n\
+         A setting is read from a flag (--http-port), else from the environment (HTTP_PORT), else from the\n\
+         section [{service}] of {file}, else from its top level (http_port).\n\n{settings}",
+        file = ConfigFile::NAME,
+        settings = settings.describe(),
+    )
+}
+
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(Failure::UNAVAILABLE),
+    }
+}

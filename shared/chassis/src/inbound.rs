@@ -1,0 +1,187 @@
+//! What every request passes on its way in, the same for HTTP and gRPC.
+//!
+//! From outside in, each layer where it stands for a reason:
+//! 1. *request id and trace*: first, so that every answer can be found again, a refusal most of all;
+//! 2. *measurement*: outside everything that can refuse, so that refusals are counted;
+//! 3. *the rules of HTTP*: before anything believes a header;
+//! 4. *deadline*: before any work is done for a caller who may have given up;
+//! 5. *body limit*: before the handler, which need not think of it;
+//! 6. *panics*: innermost, so that what a handler breaks is answered, measured and logged like the rest;
+//! 7. the router.
+//!
+//! What comes over a connection without a peer's identity comes from outside: its request id, trace and deadline
+//! are not believed.
+
+mod answer;
+mod body;
+mod deadline;
+mod request_id;
+mod routes;
+mod rules;
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::Response;
+use futures_util::FutureExt as _;
+use http::{HeaderMap, Request};
+use hyper::body::Incoming;
+use runtime::{Deadline, Env};
+use service_auth::Peer;
+use telemetry::{Red, TraceContext, request_span};
+use tower::Service as _;
+use tracing::Instrument as _;
+use types::ErrorClass;
+
+pub(crate) use self::answer::Answer;
+use self::answer::{Manners, Measured};
+pub use self::body::BodyError;
+pub use self::request_id::RequestId;
+use self::routes::Route;
+use crate::Problem;
+use crate::serve::Place;
+
+/// How a listener's callers are spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// HTTP: refusals are problem details.
+    Http,
+    /// gRPC: refusals are statuses.
+    Grpc,
+}
+
+/// How much of a request there may be, and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The bytes of its body.
+    pub body: usize,
+    /// From one part of the body to the next.
+    pub body_idle: Duration,
+    /// Until the head of the answer, where the caller does not want it sooner.
+    pub answer: Duration,
+}
+
+impl Default for Bounds {
+    /// 1 MiB is a hundred times our largest request. Five seconds outlast a lost packet or two, and 30 seconds
+    /// any work that is done while somebody waits for it.
+    fn default() -> Self {
+        Self { body: 1 << 20, body_idle: Duration::from_secs(5), answer: Duration::from_secs(30) }
+    }
+}
+
+/// The inbound stack of one listener. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Inbound(Arc<Stack>);
+
+#[derive(Debug)]
+struct Stack {
+    kind: Kind,
+    router: Router,
+    bounds: Bounds,
+    env: Env,
+    red: Red,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) addr: SocketAddr,
+    pub(crate) peer: Option<Peer>,
+}
+
+impl Inbound {
+    /// The stack around `router`.
+    pub fn new(kind: Kind, router: Router, bounds: Bounds, env: &Env, red: Red) -> Self {
+        let router = match kind {
+            Kind::Http => routes::completed(router),
+            Kind::Grpc => router,
+        };
+        Self(Arc::new(Stack { kind, router, bounds, env: env.clone(), red }))
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(
+        &self,
+        client: &Client,
+        place: Place<'_>,
+        request: Request<Incoming>,
+    ) -> Response<Answer> {
+        let Stack { kind, env, red, .. } = &*self.0;
+        let trusted = client.peer.is_some();
+        let id = RequestId::of(request.headers(), trusted, &env.ids);
+        let trace = trace_of(request.headers(), trusted, env);
+        let span = request_span(id.as_str(), &trace);
+        let measured = Measured::begin(*kind, red, &request, span.clone());
+        let manners = Manners::towards(&request, place);
+
+        let passed = self.pass(client, place, request, id.clone(), trace, measured.route());
+        let outcome = passed.instrument(span.clone()).await;
+        let mut response = span.in_scope(|| answer::finished(*kind, outcome, &id));
+        manners.apply(&mut response);
+        measured.answered(response)
+    }
+
+    async fn pass(
+        &self,
+        client: &Client,
+        place: Place<'_>,
+        request: Request<Incoming>,
+        id: RequestId,
+        trace: TraceContext,
+        route: Route,
+    ) -> Result<Response, Problem> {
+        let stack = &*self.0;
+        if let Place::Refused(violation) = place {
+            return Err(violation.problem());
+        }
+        rules::check(&request)?;
+        let deadline = deadline::of(stack.kind, request.headers(), client.peer.is_some(), stack.bounds.answer)?;
+        let mut request = body::limited(stack.kind, request, &stack.bounds)?;
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(client.addr));
+        if let Some(peer) = &client.peer {
+            extensions.insert(peer.clone());
+        }
+        extensions.insert(id);
+        extensions.insert(trace);
+        extensions.insert(deadline);
+        extensions.insert(route);
+        stack.handle(request, deadline).await
+    }
+}
+
+impl Stack {
+    async fn handle(&self, request: Request<Body>, deadline: Deadline) -> Result<Response, Problem> {
+        let handled = AssertUnwindSafe(self.router.clone().call(request)).catch_unwind();
+        let Ok(outcome) = deadline.bound(handled).await else {
+            return Err(Problem::new(
+                ErrorClass::Unknown,
+                "the deadline passed while the request was being worked on; it may have taken effect",
+            ));
+        };
+        match outcome {
+            Ok(Ok(response)) => Ok(response),
+            Err(panic) => {
+                self.red.panicked();
+                let message = message_of(&*panic);
+                Err(Problem::new(ErrorClass::Internal, format!("a handler panicked: {message}")))
+            }
+        }
+    }
+}
+
+fn trace_of(headers: &HeaderMap, trusted: bool, env: &Env) -> TraceContext {
+    let parent = if trusted { TraceContext::extract(headers) } else { None };
+    parent.map_or_else(|| TraceContext::new(&env.random), |parent| parent.child(&env.random))
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

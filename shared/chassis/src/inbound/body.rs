@@ -1,0 +1,136 @@
+use std::error::Error;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use http::{Request, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
+use types::{Classify, ErrorClass};
+
+use super::{Bounds, Kind};
+use crate::Problem;
+
+/// Why a request's body could not be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It is larger than it may be.
+    #[error("the body must not be larger than {0} bytes")]
+    TooLarge(usize),
+    /// Nothing of it came for too long.
+    #[error("the body must not pause for more than {} seconds", .0.as_secs_f64())]
+    TooSlow(Duration),
+    /// Its framing is broken.
+    #[error("the body is not framed as its headers say")]
+    Broken(#[source] hyper::Error),
+    /// The connection ended first.
+    #[error("the connection ended within the body")]
+    Ended(#[source] hyper::Error),
+}
+
+impl Classify for BodyError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::TooLarge(_) => ErrorClass::TooLarge,
+            Self::TooSlow(_) => ErrorClass::Unavailable,
+            Self::Broken(_) | Self::Ended(_) => ErrorClass::Invalid,
+        }
+    }
+}
+
+impl BodyError {
+    /// The error of reading a body, found among the `error`'s sources.
+    pub(crate) fn among<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        let mut sources = std::iter::successors(Some(error), |&error| error.source());
+        sources.find_map(|source| source.downcast_ref::<Self>())
+    }
+
+    /// The answer to a request whose body it was.
+    pub(crate) fn problem(&self) -> Problem {
+        let problem = Problem::new(self.class(), self.to_string());
+        match self {
+            Self::TooSlow(_) => problem.with_status(StatusCode::REQUEST_TIMEOUT),
+            _ => problem,
+        }
+    }
+
+    fn of(error: hyper::Error) -> Self {
+        let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
+        match cause {
+            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Self::Broken(error),
+            _ => Self::Ended(error),
+        }
+    }
+}
+
+/// The request with its body under the bounds. One that says it is too large is refused unread.
+pub(super) fn limited(kind: Kind, request: Request<Incoming>, bounds: &Bounds) -> Result<Request<Body>, Problem> {
+    let said = request.body().size_hint().lower();
+    if usize::try_from(said).map_or(true, |said| said > bounds.body) {
+        return Err(BodyError::TooLarge(bounds.body).problem());
+    }
+    let bounds = *bounds;
+    Ok(request.map(|body| match body.is_end_stream() {
+        true => Body::empty(),
+        false => Body::new(Limited { kind, body, left: bounds.body, bounds, idle: None }),
+    }))
+}
+
+struct Limited {
+    kind: Kind,
+    body: Incoming,
+    left: usize,
+    bounds: Bounds,
+    idle: Option<Pin<Box<Sleep>>>,
+}
+
+impl Limited {
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            let idle = self.bounds.body_idle;
+            ready!(self.idle.get_or_insert_with(|| Box::pin(sleep(idle))).as_mut().poll(cx));
+            return Poll::Ready(Some(Err(BodyError::TooSlow(idle))));
+        };
+        self.idle = None;
+        Poll::Ready(frame.map(|frame| self.counted(frame.map_err(BodyError::of)?)))
+    }
+
+    fn counted(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+        let size = frame.data_ref().map_or(0, Bytes::len);
+        self.left = self.left.checked_sub(size).ok_or(BodyError::TooLarge(self.bounds.body))?;
+        Ok(frame)
+    }
+}
+
+impl http_body::Body for Limited {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let limited = self.get_mut();
+        let frame = ready!(limited.poll_inner(cx));
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| in_the_words_of(limited.kind, error))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// tonic looks for a status among the sources of a body's error and knows no other.
+fn in_the_words_of(kind: Kind, error: BodyError) -> Box<dyn Error + Send + Sync> {
+    match kind {
+        Kind::Http => Box::new(error),
+        Kind::Grpc => Box::new(proto::status::of_error(&error)),
+    }
+}

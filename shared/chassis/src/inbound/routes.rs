@@ -1,0 +1,38 @@
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::extract::MatchedPath;
+use http::{Request, StatusCode};
+use tower::util::MapRequestLayer;
+use types::ErrorClass;
+
+use crate::Problem;
+
+/// Which route a request matched, told from inside the router to the outside, where the answer is measured.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Route(Arc<OnceLock<MatchedPath>>);
+
+impl Route {
+    pub(super) fn pattern(&self) -> Option<&str> {
+        self.0.get().map(MatchedPath::as_str)
+    }
+}
+
+/// `router` with problems where it would answer with empty bodies, and with every route telling itself.
+pub(super) fn completed(router: Router) -> Router {
+    let method = "this resource does not have this method; the header allow names those it has";
+    router
+        .fallback(async || Problem::new(ErrorClass::NotFound, "there is nothing at this path"))
+        .method_not_allowed_fallback(async move || {
+            Problem::new(ErrorClass::Invalid, method).with_status(StatusCode::METHOD_NOT_ALLOWED)
+        })
+        .layer(MapRequestLayer::new(told))
+}
+
+fn told<B>(request: Request<B>) -> Request<B> {
+    let extensions = request.extensions();
+    if let (Some(Route(route)), Some(path)) = (extensions.get::<Route>(), extensions.get::<MatchedPath>()) {
+        route.get_or_init(|| path.clone());
+    }
+    request
+}

@@ -1,0 +1,83 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::{Configure, Settings};
+
+/// Where a service listens, and how it takes its leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listeners {
+    /// The edge API, for the gateway.
+    pub http: SocketAddr,
+    /// The internal API.
+    pub grpc: SocketAddr,
+    /// Health and metrics.
+    pub admin: SocketAddr,
+    /// How long it goes on accepting after it has said that it is not ready.
+    pub drain_delay: Duration,
+    /// How long the whole end may take.
+    pub drain_timeout: Duration,
+}
+
+impl Listeners {
+    /// A service of its own is reached from other machines; what is not public is behind mTLS.
+    const EVERYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// About what it takes until every node of a cluster has stopped sending to an endpoint that is not ready.
+    const DRAIN_DELAY: Duration = Duration::from_secs(3);
+    const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
+
+    /// Under the 30 s after which Kubernetes kills, with time to spare for the end of the process itself.
+    const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+    const TIMEOUTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
+
+    /// Free ports of this machine, not reached from others, and no delay: for tests and for compositions, which
+    /// tell each other the real ports.
+    pub const fn local() -> Self {
+        let free = SocketAddr::new(Self::LOOPBACK, 0);
+        Self {
+            http: free,
+            grpc: free,
+            admin: free,
+            drain_delay: Duration::ZERO,
+            drain_timeout: Self::DRAIN_TIMEOUT,
+        }
+    }
+
+    /// These, except for what the settings say.
+    #[must_use]
+    pub fn or(self, settings: &mut Settings) -> Self {
+        let address = settings.parsed("BIND_ADDRESS", "an IP address to listen on", self.http.ip());
+        let mut at =
+            |name, default: SocketAddr| SocketAddr::new(address, settings.port(name, default.port()));
+        let (http, grpc) = (at("HTTP_PORT", self.http), at("GRPC_PORT", self.grpc));
+        let admin = at("ADMIN_PORT", self.admin);
+        let drain_delay = settings.duration("DRAIN_DELAY", self.drain_delay, Self::DELAYS);
+        let drain_timeout = settings.duration("DRAIN_TIMEOUT", self.drain_timeout, Self::TIMEOUTS);
+        if drain_delay >= drain_timeout {
+            settings.reject("DRAIN_DELAY", "shorter than DRAIN_TIMEOUT, which it is part of");
+        }
+        refuse_same_port(settings, [("HTTP_PORT", http), ("GRPC_PORT", grpc), ("ADMIN_PORT", admin)]);
+        Self { http, grpc, admin, drain_delay, drain_timeout }
+    }
+}
+
+impl Configure for Listeners {
+    /// The guide's ports, on every address.
+    fn configure(settings: &mut Settings) -> Self {
+        let at = |port| SocketAddr::new(Self::EVERYWHERE, port);
+        let (http, grpc, admin) = (at(3000), at(50051), at(9000));
+        let drain = (Self::DRAIN_DELAY, Self::DRAIN_TIMEOUT);
+        Self { http, grpc, admin, drain_delay: drain.0, drain_timeout: drain.1 }.or(settings)
+    }
+}
+
+fn refuse_same_port(settings: &mut Settings, ports: [(&'static str, SocketAddr); 3]) {
+    for (at, (name, addr)) in ports.iter().enumerate() {
+        if let Some((other, _)) = ports[..at].iter().find(|(_, earlier)| earlier == addr && addr.port() != 0)
+        {
+            settings.reject(name, format!("another port than {other}"));
+        }
+    }
+}

@@ -1,0 +1,43 @@
+use runtime::Env;
+use service_auth::{Identity, TrustDomain};
+use telemetry::Metrics;
+use types::ServiceName;
+
+use crate::{Health, Listeners};
+
+/// This build's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What a service is given to live with: made by [`main`](crate::main) for one, by `flotilla up` for each of
+/// all. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    /// Which service this is.
+    pub service: ServiceName,
+    /// Everything random or outside.
+    pub env: Env,
+    /// Who the service is to others.
+    pub identity: Identity,
+    /// The workloads it believes in at all.
+    pub trust_domain: TrustDomain,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// What it says of itself.
+    pub health: Health,
+    /// Where it is to listen.
+    pub listeners: Listeners,
+}
+
+impl Platform {
+    /// The platform of `service`, with nothing counted and nothing started yet.
+    pub fn new(
+        service: ServiceName,
+        env: Env,
+        identity: Identity,
+        trust_domain: TrustDomain,
+        listeners: Listeners,
+    ) -> Self {
+        let metrics = Metrics::new(&service, VERSION);
+        Self { service, env, identity, trust_domain, metrics, health: Health::new(), listeners }
+    }
+}

@@ -1,0 +1,224 @@
+//! The one translation of an error to HTTP: problem details (RFC 9457).
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::Serialize;
+use types::{Classify, ErrorClass, FieldError};
+
+/// Why a request was not answered as asked.
+///
+/// A handler returns it like any response. It has no body yet: the inbound stack writes that on the way out,
+/// because only there is the request's id known, which is the problem's `instance`.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    class: ErrorClass,
+    status: StatusCode,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Problem {
+    /// A problem of `class`. `detail` is for the person who sent the request.
+    pub fn new(class: ErrorClass, detail: impl Into<Cow<'static, str>>) -> Self {
+        let (status, _) = status_and_title(class);
+        Self { class, status, detail: detail.into(), errors: Vec::new(), cause: None }
+    }
+
+    /// Fields of the request are wrong.
+    pub fn fields(errors: Vec<FieldError>) -> Self {
+        Self::new(ErrorClass::Invalid, "the request has wrong fields").with_fields(errors)
+    }
+
+    /// The same, naming the fields that are wrong.
+    #[must_use]
+    pub fn with_fields(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// The same under a status of HTTP's own that is narrower than the class's, such as 405 for `Invalid`.
+    #[must_use]
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// What it means to the caller.
+    pub fn class(&self) -> ErrorClass {
+        self.class
+    }
+
+    /// The HTTP status it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong, in words.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The fields that are wrong.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    /// What brought it about, for the log alone.
+    pub(crate) fn cause(&self) -> Option<&(dyn Error + Send + Sync)> {
+        self.cause.as_deref()
+    }
+
+    /// The headers and the body that tell it; `instance` is the request's id.
+    pub(crate) fn render(&self, instance: &str) -> (HeaderMap, Body) {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self.class {
+            // A second is long enough to pass a short disturbance and short enough to go unnoticed.
+            ErrorClass::Unavailable | ErrorClass::TooMany => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            // RFC 9110, section 15.5.2: a 401 must say how to authenticate.
+            ErrorClass::Unauthenticated => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        let json = serde_json::to_vec(&self.members(instance)).expect("texts and a number are always JSON");
+        (headers, Body::from(json))
+    }
+
+    fn members<'a>(&'a self, instance: &'a str) -> Members<'a> {
+        let shown = self.class != ErrorClass::Internal;
+        Members {
+            kind: type_of(self.class),
+            title: status_and_title(self.class).1,
+            status: self.status.as_u16(),
+            detail: shown.then_some(&*self.detail),
+            instance,
+            errors: if shown { self.errors.iter().map(Member::from).collect() } else { Vec::new() },
+        }
+    }
+}
+
+/// The table. `Unknown` is 504: of all statuses it alone says that somebody else may yet have done it.
+const fn status_and_title(class: ErrorClass) -> (StatusCode, &'static str) {
+    match class {
+        ErrorClass::Invalid => (StatusCode::BAD_REQUEST, "The request is wrong"),
+        ErrorClass::Unauthenticated => (StatusCode::UNAUTHORIZED, "The caller is not known"),
+        ErrorClass::Forbidden => (StatusCode::FORBIDDEN, "The caller may not do this"),
+        ErrorClass::NotFound => (StatusCode::NOT_FOUND, "There is no such thing"),
+        ErrorClass::Conflict => (StatusCode::CONFLICT, "It contradicts what is there"),
+        ErrorClass::Precondition => (StatusCode::PRECONDITION_FAILED, "It has changed since it was read"),
+        ErrorClass::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The request is too large"),
+        ErrorClass::TooMany => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+        ErrorClass::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not now; it did not happen"),
+        ErrorClass::Unknown => (StatusCode::GATEWAY_TIMEOUT, "It may have happened"),
+        ErrorClass::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "A fault of ours"),
+    }
+}
+
+/// A URN and not an address: it identifies a class and promises no page.
+const fn type_of(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Invalid => "urn:flotilla:problem:invalid",
+        ErrorClass::Unauthenticated => "urn:flotilla:problem:unauthenticated",
+        ErrorClass::Forbidden => "urn:flotilla:problem:forbidden",
+        ErrorClass::NotFound => "urn:flotilla:problem:not-found",
+        ErrorClass::Conflict => "urn:flotilla:problem:conflict",
+        ErrorClass::Precondition => "urn:flotilla:problem:precondition",
+        ErrorClass::TooLarge => "urn:flotilla:problem:too-large",
+        ErrorClass::TooMany => "urn:flotilla:problem:too-many",
+        ErrorClass::Unavailable => "urn:flotilla:problem:unavailable",
+        ErrorClass::Unknown => "urn:flotilla:problem:unknown",
+        ErrorClass::Internal => "urn:flotilla:problem:internal",
+    }
+}
+
+/// An error that classifies itself becomes a problem by `?`; its text is the detail, its sources go to the log.
+impl<E: Classify + Send + Sync + 'static> From<E> for Problem {
+    fn from(error: E) -> Self {
+        let problem = Self::new(error.class(), error.to_string());
+        Self { cause: Some(Arc::new(error)), ..problem }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct Members<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    instance: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Member<'a>>,
+}
+
+#[derive(Serialize)]
+struct Member<'a> {
+    pointer: &'a str,
+    detail: &'a str,
+}
+
+impl<'a> From<&'a FieldError> for Member<'a> {
+    fn from(error: &'a FieldError) -> Self {
+        Self { pointer: &error.pointer, detail: &error.detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(problem: &Problem) -> String {
+        serde_json::to_string(&problem.members("7")).unwrap()
+    }
+
+    #[test]
+    fn every_class_has_its_status_type_and_title() {
+        let table = ErrorClass::ALL.map(|class| told(&Problem::new(class, "why"))).join("\n");
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn the_wrong_fields_are_named() {
+        let errors = vec![FieldError::of("email", "must be an e-mail address")];
+        insta::assert_snapshot!(told(&Problem::fields(errors)), @"");
+    }
+
+    #[test]
+    fn the_caller_learns_nothing_of_a_fault_of_ours() {
+        let errors = vec![FieldError::of("email", "column missing")];
+        let fault = Problem::new(ErrorClass::Internal, "relation users is missing").with_fields(errors);
+        insta::assert_snapshot!(told(&fault), @"");
+    }
+
+    #[test]
+    fn a_refusal_for_now_says_when_to_come_back_and_one_for_want_of_identity_how_to_give_it() {
+        let header = |class, name| Problem::new(class, "").render("7").0.get(name).cloned();
+        let second = Some(HeaderValue::from_static("1"));
+        assert_eq!(header(ErrorClass::Unavailable, RETRY_AFTER), second);
+        assert_eq!(header(ErrorClass::TooMany, RETRY_AFTER), second);
+        assert_eq!(header(ErrorClass::Unknown, RETRY_AFTER), None);
+        assert_eq!(
+            header(ErrorClass::Unauthenticated, WWW_AUTHENTICATE),
+            Some(HeaderValue::from_static("Bearer"))
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! One connection, from its first byte to its last.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use runtime::{Env, Io};
+use service_auth::{Peer, Protocol, Secured};
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::counters::Counters;
+use super::framing::{Ending, Wire};
+use super::protocols::{self, PREFACE, Requests};
+use super::{Drained, Limits, Server, Transport};
+use crate::Inbound;
+use crate::inbound::Client;
+
+/// What all connections of a server share.
+pub(super) struct Host {
+    env: Env,
+    transport: Transport,
+    inbound: Inbound,
+    limits: Limits,
+    pub(super) counters: Counters,
+    /// Finish what you have.
+    finish: CancellationToken,
+    /// End, finished or not.
+    cut: CancellationToken,
+    were_cut: AtomicUsize,
+}
+
+/// A connection in hyper's hands, of either version.
+pub(super) trait Finish: Future {
+    /// Has it end after what is in flight: HTTP/1 by `connection: close`, HTTP/2 by GOAWAY.
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl Host {
+    pub(super) fn new(server: &Server, env: &Env, counters: Counters, finish: &CancellationToken) -> Self {
+        Self {
+            env: env.clone(),
+            transport: server.transport.clone(),
+            inbound: server.inbound.clone(),
+            limits: server.limits,
+            counters,
+            finish: finish.clone(),
+            cut: CancellationToken::new(),
+            were_cut: AtomicUsize::new(0),
+        }
+    }
+
+    /// Serves a connection in a task of its own, which gives `slot` back when it ends.
+    pub(super) fn spawn(self: &Arc<Self>, io: Io, addr: SocketAddr, slot: OwnedSemaphorePermit) {
+        let host = Arc::clone(self);
+        self.env.tasks.spawn("connection", async move {
+            let _open = host.counters.opened();
+            host.counters.contain(host.serve(io, addr)).await;
+            drop(slot);
+        });
+    }
+
+    /// Waits until all slots are free again, and cuts the connections that still have one after `drain`.
+    pub(super) async fn drained(&self, slots: &Semaphore, drain: Duration) -> Drained {
+        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
+        let mut ended = pin!(slots.acquire_many(all));
+        if timeout(drain, &mut ended).await.is_err() {
+            self.cut.cancel();
+            drop(ended.await);
+        }
+        Drained { cut: self.were_cut.load(Ordering::Relaxed) }
+    }
+
+    async fn serve(&self, io: Io, addr: SocketAddr) {
+        match self.finish.run_until_cancelled(self.secured(io)).await {
+            Some(Some((io, peer, Protocol::Http1))) => self.serve_http1(io, Client { addr, peer }).await,
+            Some(Some((io, peer, Protocol::H2))) => self.serve_http2(io, Client { addr, peer }).await,
+            Some(None) => self.counters.failed_handshake(),
+            None => {}
+        }
+    }
+
+    async fn secured(&self, io: Io) -> Option<(Io, Option<Peer>, Protocol)> {
+        let Transport::Mtls(identity, alpn) = &self.transport else {
+            return Some((io, None, Protocol::Http1));
+        };
+        let Ok(handshake) = timeout(self.limits.handshake, identity.accept(io, *alpn)).await else {
+            tracing::debug!("a client did not finish its TLS handshake in time");
+            return None;
+        };
+        match handshake {
+            Ok(Secured { io, peer, protocol }) => Some((io, Some(Peer(peer)), protocol)),
+            Err(error) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                None
+            }
+        }
+    }
+
+    async fn serve_http1(&self, io: Io, client: Client) {
+        let wire = Wire::new(io, self.limits.patience());
+        let requests = Requests::new(&self.inbound, client, wire.ending());
+        let http1 = protocols::http1(&self.limits);
+        self.drive(http1.serve_connection(TokioIo::new(wire), requests)).await;
+    }
+
+    async fn serve_http2(&self, mut io: Io, client: Client) {
+        // hyper waits for the preface without bound.
+        let mut preface = [0; PREFACE.len()];
+        let read = timeout(self.limits.head, io.read_exact(&mut preface));
+        let arrived = matches!(self.finish.run_until_cancelled(read).await, Some(Ok(Ok(_))));
+        if !arrived || preface != *PREFACE {
+            return;
+        }
+        let wire = Wire::after_preface(io, &preface, self.limits.patience());
+        let requests = Requests::new(&self.inbound, client, Ending::default());
+        let http2 = protocols::http2(&self.env.tasks, &self.counters);
+        self.drive(http2.serve_connection(TokioIo::new(wire), requests)).await;
+    }
+
+    /// An open connection becomes a finishing one, and ends by itself or is cut.
+    async fn drive(&self, connection: impl Finish) {
+        let mut connection = pin!(connection);
+        tokio::select! {
+            // What has arrived is served before the connection hears that it is to end.
+            biased;
+            _ = connection.as_mut() => return,
+            () = self.finish.cancelled() => {}
+            () = sleep(self.age()) => {}
+        }
+        connection.as_mut().finish();
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => {}
+            () = self.cut.cancelled() => {
+                self.were_cut.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Spread over a tenth, so that clients which came together do not come back together.
+    fn age(&self) -> Duration {
+        self.limits.age + self.env.random.jitter(self.limits.age / 10)
+    }
+}

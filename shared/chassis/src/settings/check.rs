@@ -1,0 +1,112 @@
+//! What is wrong beyond single values: names that nobody asked for.
+
+use std::collections::BTreeSet;
+
+use types::ServiceName;
+
+use super::nearness::meant;
+use super::secrets::file_of;
+use super::{Configure as _, Flags, Place, SettingError, SettingErrors, Settings, Sources, database_config};
+use crate::process::ProcessConfig;
+
+/// Ends the reading of all services of a composition, which share their sources: a name that one of them
+/// knows is right for all, and a section must be one of theirs.
+///
+/// # Errors
+/// Everything that is wrong, each once.
+pub fn finish_all(all: impl IntoIterator<Item = Settings>) -> Result<(), SettingErrors> {
+    let all: Vec<Settings> = all.into_iter().collect();
+    let names = Names::of(&all);
+    let mut errors: Vec<SettingError> = Vec::new();
+    for settings in all {
+        let sources = settings.sources;
+        let found = settings.errors.into_iter().chain(names.check(&sources));
+        for error in sources.flags.errors.into_iter().chain(sources.file.errors).chain(found) {
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(SettingErrors(errors)) }
+}
+
+/// The names that are ours.
+struct Names {
+    settings: BTreeSet<String>,
+    services: BTreeSet<String>,
+}
+
+impl Names {
+    fn of(all: &[Settings]) -> Self {
+        let house = known_to_all();
+        let asked = all.iter().chain([&house]).flat_map(|settings| &settings.asked);
+        let names = asked.flat_map(|(name, asked)| {
+            [Some((*name).to_owned()), asked.secret.then(|| file_of(name))].into_iter().flatten()
+        });
+        let services = all.iter().map(|settings| settings.service.as_str().to_owned());
+        Self { settings: names.collect(), services: services.collect() }
+    }
+
+    fn check(&self, sources: &Sources) -> Vec<SettingError> {
+        let mut errors = self.sections(sources);
+        errors.extend(self.flags(sources).chain(self.variables(sources)).chain(self.keys(sources)));
+        errors
+    }
+
+    /// The environment is not ours alone, so only what looks like a slip of the finger is wrong there.
+    fn variables<'a>(&'a self, sources: &'a Sources) -> impl Iterator<Item = SettingError> + 'a {
+        sources.vars.names().filter(|name| !self.settings.contains(*name)).filter_map(|name| {
+            let like = self.meant(name)?.to_owned();
+            Some(SettingError::Unknown { name: name.to_owned(), place: Place::Environment, like: Some(like) })
+        })
+    }
+
+    fn flags<'a>(&'a self, sources: &'a Sources) -> impl Iterator<Item = SettingError> + 'a {
+        sources.flags.names().filter(|name| !self.settings.contains(*name)).map(|name| {
+            SettingError::Unknown {
+                name: Flags::spell(name),
+                place: Place::Flag,
+                like: self.meant(name).map(Flags::spell),
+            }
+        })
+    }
+
+    /// Keys of other services' sections are theirs to judge.
+    fn keys<'a>(&'a self, sources: &'a Sources) -> impl Iterator<Item = SettingError> + 'a {
+        let ours =
+            |section: &Option<String>| section.as_ref().is_none_or(|name| self.services.contains(name));
+        let known: BTreeSet<String> = self.settings.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let keys = sources.file.entries().filter(move |entry| ours(&entry.section));
+        keys.filter(move |entry| !known.contains(&entry.key)).map(|entry| SettingError::Unknown {
+            name: entry.key.clone(),
+            place: entry.place.clone(),
+            like: self.meant(&entry.key).map(str::to_ascii_lowercase),
+        })
+    }
+
+    /// A service that runs alone cannot know the others' names; one that looks like its own is a slip.
+    fn sections(&self, sources: &Sources) -> Vec<SettingError> {
+        let unknown = sources.file.sections.iter().filter(|(name, _)| !self.services.contains(name));
+        let wrong = unknown.filter_map(|(name, place)| {
+            let like = meant(name, self.services.iter().map(String::as_str)).map(|name| format!("[{name}]"));
+            (like.is_some() || self.services.len() > 1).then(|| SettingError::Unknown {
+                name: format!("[{name}]"),
+                place: place.clone(),
+                like,
+            })
+        });
+        wrong.collect()
+    }
+
+    fn meant(&self, name: &str) -> Option<&str> {
+        meant(name, self.settings.iter().map(String::as_str))
+    }
+}
+
+/// Settings that every service of the platform may be given, whether it reads them or not.
+fn known_to_all() -> Settings {
+    let mut settings = Settings::new(ServiceName::new("any"), Sources::default());
+    ProcessConfig::configure(&mut settings);
+    database_config(&mut settings);
+    settings
+}

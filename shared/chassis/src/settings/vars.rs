@@ -1,0 +1,46 @@
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+/// The environment that a service is configured from, as a value: tests and `flotilla up` make their own.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Vars(BTreeMap<String, OsString>);
+
+impl Vars {
+    /// The environment of this process. This is the one place in the platform that reads it.
+    pub fn from_process() -> Self {
+        let named = |(name, value): (OsString, OsString)| name.into_string().ok().map(|name| (name, value));
+        // A name that is no text cannot be one of ours.
+        Self(std::env::vars_os().filter_map(named).collect())
+    }
+
+    /// The same without `names`, for a composition that decides those itself.
+    #[must_use]
+    pub fn without(mut self, names: &[&str]) -> Self {
+        self.0.retain(|name, _| !names.contains(&name.as_str()));
+        self
+    }
+
+    /// The value of `name`. An empty one counts as not given, since `NAME=` is how shells and compose files
+    /// pass on what is not set.
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Vars {
+    fn from(vars: [(&str, &str); N]) -> Self {
+        Self(vars.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
+    }
+}
+
+/// The names alone: among the values are secrets, some of them not ours.
+impl fmt::Debug for Vars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

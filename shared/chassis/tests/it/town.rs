@@ -1,0 +1,132 @@
+//! A certificate authority and the callers it vouches for.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use chassis::{Listeners, Platform};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use runtime::{Env, Io};
+use service_auth::{Alpn, Identity, LocalCa, Secured, SpiffeId, TrustDomain};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+use types::ServiceName;
+
+pub(crate) const SHOP: ServiceName = ServiceName::new("shop-service");
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(crate) struct Town {
+    pub(crate) dir: TempDir,
+    ca: LocalCa,
+    env: Env,
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Town {
+    pub(crate) fn new() -> Self {
+        let (dir, env) = (tempfile::tempdir().unwrap(), Env::system(1));
+        let ca = LocalCa::open(dir.path(), &env.clock).unwrap();
+        Self { dir, ca, env }
+    }
+
+    /// The shop's platform, which listens on free ports.
+    pub(crate) fn shop(&self) -> Platform {
+        let (trust_domain, identity) = (TrustDomain::default(), self.identity(SHOP.as_str()));
+        Platform::new(SHOP, Env::system(1), identity, trust_domain, Listeners::local())
+    }
+
+    /// The identity of a service, or of the operators.
+    pub(crate) fn identity(&self, name: &str) -> Identity {
+        let pem = self.ca.issue(&id(name), DAY).unwrap();
+        Identity::from_pem(&pem, self.ca.roots_pem(), &self.env.clock).unwrap()
+    }
+
+    /// Writes the identity of a service where a process of its own finds it: certificate, key, authorities.
+    pub(crate) fn mount(&self, name: &str) -> [String; 3] {
+        use secrecy::ExposeSecret as _;
+        let pem = self.ca.issue(&id(name), DAY).unwrap();
+        let texts = [&*pem.chain, pem.key.expose_secret(), self.ca.roots_pem()];
+        let files = ["cert.pem", "key.pem", "ca.pem"].map(|file| self.dir.path().join(file));
+        for (file, text) in files.iter().zip(texts) {
+            std::fs::write(file, text).unwrap();
+        }
+        files.map(|file| file.to_str().unwrap().to_owned())
+    }
+
+    /// Asks the shop's edge API as `caller`.
+    pub(crate) async fn get(&self, caller: &str, addr: SocketAddr, path: &str) -> Answer {
+        let io = self.secured(caller, addr).await;
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await.unwrap();
+        let request = Request::get(format!("https://shop{path}")).body(Empty::<Bytes>::new()).unwrap();
+        let exchange = async { read(sender.send_request(request).await.unwrap()).await };
+        tokio::select! {
+            answer = exchange => answer,
+            ended = connection => panic!("the connection ended: {ended:?}"),
+        }
+    }
+
+    /// Asks an admin listener.
+    pub(crate) async fn admin(&self, addr: SocketAddr, path: &str) -> Answer {
+        let io = self.env.net.dial(&addr.to_string()).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io)).await.unwrap();
+        let request = Request::get(path).header("host", "shop").body(Empty::<Bytes>::new()).unwrap();
+        let exchange = async { read(sender.send_request(request).await.unwrap()).await };
+        tokio::join!(exchange, connection).0
+    }
+
+    /// Waits until the admin listener tells `status` of the service's readiness.
+    pub(crate) async fn until_ready_is(&self, addr: SocketAddr, status: StatusCode) -> Answer {
+        loop {
+            let answer = self.admin(addr, "/health/ready").await;
+            if answer.status == status {
+                return answer;
+            }
+        }
+    }
+
+    /// Waits until nobody listens.
+    pub(crate) async fn until_refused(&self, addr: SocketAddr) {
+        while self.env.net.dial(&addr.to_string()).await.is_ok() {}
+    }
+
+    /// Calls the shop's internal API as `caller`.
+    pub(crate) async fn channel(&self, caller: &str, addr: SocketAddr) -> Channel {
+        let io = TokioIo::new(self.secured(caller, addr).await);
+        let mut io = Some(io);
+        let connector = tower::service_fn(move |_| {
+            std::future::ready(io.take().ok_or_else(|| std::io::Error::other("there is one connection")))
+        });
+        Endpoint::from_static("http://shop").connect_with_connector(connector).await.unwrap()
+    }
+
+    async fn secured(&self, caller: &str, addr: SocketAddr) -> Io {
+        let io = self.env.net.dial(&addr.to_string()).await.unwrap();
+        let connected = self.identity(caller).connect(io, &id(SHOP.as_str()), Alpn::H2).await;
+        let Secured { io, .. } = connected.unwrap();
+        io
+    }
+}
+
+async fn read(response: http::Response<hyper::body::Incoming>) -> Answer {
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+fn id(name: &str) -> SpiffeId {
+    match (name, TrustDomain::default()) {
+        ("operator", domain) => SpiffeId::operator(&domain),
+        (service, domain) => SpiffeId::service(&domain, &service.parse().unwrap()),
+    }
+}

@@ -1,0 +1,35 @@
+//! Turns the contracts into code, without `protoc`.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use prost::Message as _;
+
+const ROOT: &str = "proto";
+
+const CONTRACTS: [&str; 2] = ["userservice/userservice.proto", "flotilla/users/v1/accounts.proto"];
+
+/// Messages that carry a password; `src/redacted.rs` says how they are printed.
+const SECRET: [&str; 3] = [
+    ".userservice.CreateUserRequest",
+    ".flotilla.users.v1.VerifyCredentialsRequest",
+    ".flotilla.users.v1.ChangePasswordRequest",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={ROOT}");
+    let descriptors = protox::compile(CONTRACTS, [ROOT])?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "cargo tells a build script where to write by its environment"
+    )]
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        // Without it a client cannot dial by itself, past mTLS.
+        .build_transport(false)
+        .skip_debug(SECRET)
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! What `build.rs` makes; its docs are the comments of the contracts.
+#![expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    reason = "this is how tonic's generator writes"
+)]
+
+/// The user service's public contract.
+pub mod userservice {
+    include!(concat!(env!("OUT_DIR"), "/userservice.rs"));
+}
+
+/// The platform's internal contracts.
+pub mod flotilla {
+    /// Accounts and credentials.
+    pub mod users {
+        /// The first version.
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/flotilla.users.v1.rs"));
+        }
+    }
+}

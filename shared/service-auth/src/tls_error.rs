@@ -1,0 +1,84 @@
+use std::io;
+
+use rustls::{AlertDescription, CertificateError};
+use types::{Classify, ErrorClass};
+
+use crate::SvidError;
+
+/// Why a connection did not come to be.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The connection broke during the handshake.
+    #[error("the connection broke during the handshake")]
+    Io(#[source] io::Error),
+    /// The peer showed no certificate.
+    #[error("the peer showed no certificate")]
+    NoCertificate,
+    /// The peer's certificate does not lead to a root of ours, or is not in date.
+    #[error("the peer's certificate is not to be trusted")]
+    Untrusted(#[source] rustls::Error),
+    /// The peer's certificate is sound and not the identity that is wanted.
+    #[error("the peer's certificate {0}")]
+    Identity(SvidError),
+    /// The peer refused us, for which it gave this reason.
+    #[error("the peer refused the connection: {0:?}")]
+    Refused(AlertDescription),
+    /// The two ends have no application protocol in common.
+    #[error("the peer speaks none of the protocols that were offered")]
+    NoProtocol,
+    /// The peer broke the rules of TLS, or speaks none.
+    #[error("the handshake failed")]
+    Handshake(#[source] rustls::Error),
+}
+
+impl TlsError {
+    /// What went wrong in a word, for metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Io(_) => "io",
+            Self::NoCertificate => "no_certificate",
+            Self::Untrusted(_) => "untrusted",
+            Self::Identity(_) => "identity",
+            Self::Refused(_) => "refused",
+            Self::NoProtocol => "no_protocol",
+            Self::Handshake(_) => "handshake",
+        }
+    }
+
+    /// From what tokio-rustls gives: an I/O error around the error of TLS, if it was one.
+    pub(crate) fn from_io(error: io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(tls) => Self::from_tls(tls.clone()),
+            None => Self::Io(error),
+        }
+    }
+
+    fn from_tls(error: rustls::Error) -> Self {
+        match error {
+            rustls::Error::NoCertificatesPresented => Self::NoCertificate,
+            rustls::Error::NoApplicationProtocol => Self::NoProtocol,
+            rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => Self::NoProtocol,
+            rustls::Error::AlertReceived(alert) => Self::Refused(alert),
+            rustls::Error::InvalidCertificate(ref why) => match broken_rule(why) {
+                Some(rule) => Self::Identity(rule.clone()),
+                None => Self::Untrusted(error),
+            },
+            other => Self::Handshake(other),
+        }
+    }
+}
+
+/// The broken rule that our verifier wrapped into an error of the handshake.
+fn broken_rule(error: &CertificateError) -> Option<&SvidError> {
+    match error {
+        CertificateError::Other(other) => other.0.downcast_ref(),
+        _ => None,
+    }
+}
+
+impl Classify for TlsError {
+    /// Nothing was sent over the connection, so nothing happened.
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Unavailable
+    }
+}

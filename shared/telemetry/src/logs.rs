@@ -1,0 +1,102 @@
+//! Logs: one line on stderr for each event, for people or for machines.
+
+mod fields;
+mod filter;
+mod layer;
+mod line;
+
+use std::io::Write as _;
+use std::str::FromStr;
+
+use runtime::Clock;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use self::layer::LogLayer;
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For the eye.
+    #[default]
+    Human,
+    /// One JSON object per line, for collectors.
+    Json,
+}
+
+/// The text is not a log format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be human or json")]
+pub struct LogFormatError;
+
+impl FromStr for LogFormat {
+    type Err = LogFormatError;
+
+    fn from_str(text: &str) -> Result<Self, LogFormatError> {
+        match text {
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            _ => Err(LogFormatError),
+        }
+    }
+}
+
+/// Why there are no logs.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    /// The filter's text is wrong.
+    #[error("`{part}` is no log filter: {reason}")]
+    Filter {
+        /// The part that is wrong.
+        part: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// This process logs already.
+    #[error("logs can be set up only once in a process")]
+    AlreadyInitialised(#[source] TryInitError),
+}
+
+/// The process's log.
+#[derive(Debug)]
+pub struct Logs;
+
+impl Logs {
+    /// What is logged when nothing else is asked for.
+    pub const DEFAULT_FILTER: &'static str = "info";
+
+    /// Starts to log, once per process. `filter` is a list such as `info,user_service=debug`. Libraries that
+    /// talk about every frame stay at warnings unless the filter names them; errors are logged unless it
+    /// says otherwise.
+    ///
+    /// # Errors
+    /// [`LogsError`]: the filter is wrong, or there are logs already.
+    pub fn init(format: LogFormat, filter: &str) -> Result<(), LogsError> {
+        let filter = filter::parse(filter)?;
+        let layer = LogLayer::new(format, Clock::system(), |line| {
+            // There is nowhere to tell that stderr is gone.
+            drop(std::io::stderr().lock().write_all(line.as_bytes()));
+        });
+        let subscriber = tracing_subscriber::registry().with(filter).with(layer);
+        subscriber.try_init().map_err(LogsError::AlreadyInitialised)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_read_from_its_name() {
+        assert_eq!("human".parse(), Ok(LogFormat::Human));
+        assert_eq!("json".parse(), Ok(LogFormat::Json));
+        assert_eq!("JSON".parse::<LogFormat>(), Err(LogFormatError));
+    }
+
+    #[test]
+    fn a_second_logger_in_a_process_is_refused() {
+        let first = Logs::init(LogFormat::Human, "off");
+        let second = Logs::init(LogFormat::Human, "off");
+        assert!(matches!((first, second), (Ok(()), Err(LogsError::AlreadyInitialised(_)))));
+    }
+}

@@ -1,0 +1,96 @@
+use std::time::Duration;
+
+use database::{Batch, CommitError, ReadError, Sql, params};
+use futures_util::future::join_all;
+use runtime::Deadline;
+
+use crate::world::{AMOUNT, COUNT, World, commit, note, number, soon};
+
+on_both! {
+    more_batches_than_may_wait_are_refused_at_once,
+    a_query_that_takes_too_long_is_ended,
+    an_answer_of_too_many_rows_is_refused,
+    a_query_that_cannot_run_is_our_fault_and_harms_nobody;
+    postgres:
+    whoever_finds_no_free_connection_in_time_is_told,
+    a_server_that_would_lose_commits_is_refused,
+    a_database_that_is_not_there_is_named_without_its_password,
+}
+
+/// Runs for longer than any test: a join of millions of rows with themselves.
+const ENDLESS: Sql = Sql::new(
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT count(*) FROM n",
+);
+const MANY: Sql = Sql::new(
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) SELECT i FROM n",
+);
+
+async fn more_batches_than_may_wait_are_refused_at_once(world: World) {
+    let database = world.open().await;
+    let commits = (0..3_000).map(|at| commit(&database, note(world.id(), &at.to_string(), 1)));
+    let outcomes = join_all(commits).await;
+    let kept = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let refused = outcomes.iter().filter(|outcome| **outcome == Err(CommitError::Overloaded)).count();
+    assert_eq!(kept + refused, 3_000);
+    assert!(kept >= 1_024, "{kept} were kept");
+    assert_eq!(number(&database, COUNT, vec![]).await, i64::try_from(kept).unwrap());
+}
+
+async fn a_query_that_takes_too_long_is_ended(mut world: World) {
+    world.config.timeouts.statement = Duration::from_millis(200);
+    let database = world.open().await;
+    let ended = database.query(ENDLESS, vec![], soon()).await;
+    assert!(matches!(ended, Err(ReadError::Unavailable(_))), "{ended:?}");
+    let mut batch = Batch::new();
+    batch.require(1, ENDLESS, vec![]);
+    let ended = commit(&database, batch).await;
+    assert!(matches!(ended, Err(CommitError::Unavailable(_))), "{ended:?}");
+    assert_eq!(number(&database, COUNT, vec![]).await, 0);
+}
+
+async fn an_answer_of_too_many_rows_is_refused(world: World) {
+    let database = world.open().await;
+    assert_eq!(database.query(MANY, params![10_000_i64], soon()).await.unwrap().len(), 10_000);
+    let refused = database.query(MANY, params![10_001_i64], soon()).await;
+    assert_eq!(refused, Err(ReadError::TooManyRows(10_000)));
+}
+
+async fn a_query_that_cannot_run_is_our_fault_and_harms_nobody(world: World) {
+    const BROKEN: Sql = Sql::new("SELECT nothing FROM nowhere");
+    let database = world.open().await;
+    let refused = database.query(BROKEN, vec![], soon()).await;
+    assert!(matches!(refused, Err(ReadError::Rejected(_))), "{refused:?}");
+    let refused = database.query(AMOUNT, vec![], soon()).await;
+    assert!(matches!(refused, Err(ReadError::Rejected(_))), "{refused:?}");
+    assert_eq!(number(&database, COUNT, vec![]).await, 0);
+}
+
+async fn whoever_finds_no_free_connection_in_time_is_told(mut world: World) {
+    const SLOW: Sql = Sql::new("SELECT pg_sleep(1)");
+    world.postgres_config().pool = 2;
+    world.config.timeouts.acquire = Duration::from_millis(100);
+    let database = world.open().await;
+    let slow = || database.query(SLOW, vec![], soon());
+    let late = async { database.query(COUNT, vec![], soon()).await };
+    let (one, other, late) = tokio::join!(biased; slow(), slow(), late);
+    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+    assert_eq!(late, Err(ReadError::Unavailable("no connection was free in time".to_owned())));
+    let hurried = database.query(SLOW, vec![], Deadline::within(Duration::from_millis(50))).await;
+    assert!(matches!(hurried, Err(ReadError::Unavailable(_))), "{hurried:?}");
+}
+
+async fn a_server_that_would_lose_commits_is_refused(mut world: World) {
+    let outsider = world.outsider();
+    let database = outsider.client.query_one("SELECT current_database()", &[]).await.unwrap().get::<_, String>(0);
+    outsider.run(&format!("ALTER DATABASE {database} SET synchronous_commit = off")).await;
+    world.config.timeouts.connect = Duration::from_millis(500);
+    let refused = world.open_with(&[]).await.unwrap_err().to_string();
+    assert!(refused.contains("synchronous_commit is off"), "{refused}");
+}
+
+async fn a_database_that_is_not_there_is_named_without_its_password(mut world: World) {
+    world.postgres_config().database = "nowhere".to_owned();
+    let refused = world.open_with(&[]).await.unwrap_err().to_string();
+    assert!(refused.contains("/nowhere: ") && refused.contains("does not exist"), "{refused}");
+    assert!(!format!("{:?} {refused}", world.config).contains("flotilla:"), "{refused}");
+}

@@ -1,0 +1,131 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use database::{Batch, CommitError, Database, params};
+use futures_util::future::join_all;
+use runtime::Deadline;
+use uuid::Uuid;
+
+use crate::world::{ADD, AMOUNT, SWAP, World, commit, note, number, soon};
+
+on_both! {
+    of_concurrent_changes_to_one_version_one_wins,
+    hot_rows_under_many_callers_are_counted_exactly;
+    postgres:
+    a_row_that_somebody_else_holds_delays_only_its_own_batch,
+    a_row_that_is_held_past_the_deadline_is_busy_and_unchanged,
+    a_deadlock_with_somebody_else_is_tried_again_until_it_is_done,
+}
+
+/// Adds up under optimistic locks from two processes' worth of connections.
+async fn of_concurrent_changes_to_one_version_one_wins(world: World) {
+    let databases = [world.open().await, world.open().await];
+    let id = world.id();
+    commit(&databases[0], note(id, "one", 0)).await.unwrap();
+    for version in 0..20_i64 {
+        let swap = |caller: usize| {
+            let mut batch = Batch::new();
+            batch.key(id).expect(1, SWAP, params![version + 1, id, version]);
+            let database = &databases[caller % 2];
+            async move { database.commit(batch, soon()).await }
+        };
+        let outcomes = join_all((0..16).map(swap)).await;
+        let lost = Err(CommitError::Count { statement: 0, expected: 1, actual: 0 });
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Ok(())).count(), 1, "{outcomes:?}");
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == lost).count(), 15, "{outcomes:?}");
+    }
+    assert_eq!(number(&databases[0], AMOUNT, params![id]).await, 20);
+}
+
+/// Twenty rows, sixty-four callers over two processes' worth of connections, two rows in each batch, locked in
+/// whatever order the caller names them.
+async fn hot_rows_under_many_callers_are_counted_exactly(world: World) {
+    const ROWS: usize = 20;
+    const CALLERS: usize = 64;
+    const TURNS: usize = 10;
+    let databases = [world.open().await, world.open().await];
+    let ids: Vec<Uuid> = (0..ROWS).map(|_| world.id()).collect();
+    for (at, id) in ids.iter().enumerate() {
+        commit(&databases[0], note(*id, &at.to_string(), 0)).await.unwrap();
+    }
+    let added = Arc::new(AtomicU64::new(0));
+    let caller = |caller: usize| {
+        let (database, ids, added) = (databases[caller % 2].clone(), &ids, Arc::clone(&added));
+        async move {
+            for turn in 0..TURNS {
+                let one = ids[(caller * 7 + turn * 3) % ROWS];
+                let other = ids[(caller * 11 + turn * 5 + 1) % ROWS];
+                let mut batch = Batch::new();
+                batch.key(one).key(other).expect(1, ADD, params![1_i64, one]).expect(1, ADD, params![1_i64, other]);
+                database.commit(batch, soon()).await.expect("contention is the platform's to settle");
+                added.fetch_add(2, Ordering::Relaxed);
+            }
+        }
+    };
+    join_all((0..CALLERS).map(caller)).await;
+    let mut sum = 0;
+    for id in ids {
+        sum += number(&databases[0], AMOUNT, params![id]).await;
+    }
+    assert_eq!(added.load(Ordering::Relaxed), 2 * (CALLERS * TURNS) as u64);
+    assert_eq!(sum, 2 * i64::try_from(CALLERS * TURNS).unwrap());
+}
+
+/// Two notes, of which somebody else holds the first.
+async fn with_one_row_held(world: &World) -> (Database, Uuid, Uuid) {
+    let database = world.open().await;
+    let (held, free) = (world.id(), world.id());
+    commit(&database, note(held, "held", 0)).await.unwrap();
+    commit(&database, note(free, "free", 0)).await.unwrap();
+    world.outsider().run(&format!("BEGIN; UPDATE notes SET amount = 100 WHERE id = '{held}'")).await;
+    (database, held, free)
+}
+
+fn add(id: Uuid) -> Batch {
+    let mut batch = Batch::new();
+    batch.key(id).expect(1, ADD, params![1_i64, id]);
+    batch
+}
+
+async fn a_row_that_somebody_else_holds_delays_only_its_own_batch(world: World) {
+    let (database, held, free) = with_one_row_held(&world).await;
+    let blocked = commit(&database, add(held));
+    let others = async {
+        for _ in 0..50 {
+            commit(&database, add(free)).await.unwrap();
+        }
+        world.outsider().run("COMMIT").await;
+    };
+    let (blocked, ()) = tokio::join!(blocked, others);
+    assert_eq!(blocked, Ok(()));
+    assert_eq!(number(&database, AMOUNT, params![held]).await, 101);
+    assert_eq!(number(&database, AMOUNT, params![free]).await, 50);
+}
+
+async fn a_row_that_is_held_past_the_deadline_is_busy_and_unchanged(world: World) {
+    let (database, held, _) = with_one_row_held(&world).await;
+    let late = database.commit(add(held), Deadline::within(Duration::from_secs(1))).await;
+    let may_be = matches!(late, Err(CommitError::Busy | CommitError::Unknown(_)));
+    assert!(may_be, "{late:?}");
+    world.outsider().run("COMMIT").await;
+    // Whatever was begun for it ends before its deadline, so this one comes after it.
+    commit(&database, add(held)).await.unwrap();
+    assert_eq!(number(&database, AMOUNT, params![held]).await, 101);
+}
+
+async fn a_deadlock_with_somebody_else_is_tried_again_until_it_is_done(world: World) {
+    let (database, held, free) = with_one_row_held(&world).await;
+    let mut both = Batch::new();
+    both.key(free).expect(1, ADD, params![1_i64, free]).key(held).expect(1, ADD, params![1_i64, held]);
+    let outsider = world.outsider();
+    // Whoever waits for the outsider, the outsider waits for: one of the two must give way.
+    let crossing = async {
+        outsider.run(&format!("SET deadlock_timeout = '10s'; UPDATE notes SET amount = amount + 1000 WHERE id = '{free}'")).await;
+        outsider.run("COMMIT").await;
+    };
+    let (outcome, ()) = tokio::join!(commit(&database, both), crossing);
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(number(&database, AMOUNT, params![held]).await, 101);
+    assert_eq!(number(&database, AMOUNT, params![free]).await, 1001);
+}

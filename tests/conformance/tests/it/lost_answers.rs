@@ -1,0 +1,193 @@
+//! Connections that go at the worst moment: each caller is told what really happened, or that nobody knows.
+
+use std::process::Command;
+use std::time::Duration;
+
+use database::{Batch, CommitError, Database, params};
+use futures_util::future::join_all;
+use runtime::Deadline;
+use uuid::Uuid;
+
+use crate::proxy::{Cut, Proxy};
+use crate::world::{ADD, AMOUNT, COUNT, World, commit, note, number, soon};
+
+on_postgres! {
+    a_commit_whose_connection_goes_happens_once_wherever_it_is_cut,
+    a_whole_group_whose_answer_is_lost_is_told_that_it_happened,
+    a_commit_that_arrives_late_finds_that_it_was_given_up,
+    an_outcome_that_cannot_be_asked_for_is_unknown,
+    a_transaction_whose_answer_is_lost_knows_its_outcome,
+    connections_ended_under_load_lose_and_double_nothing,
+    receipts_do_not_pile_up,
+}
+
+const RECEIPTS: &str = "SELECT count(*) FROM flotilla_receipts";
+
+/// The database through a wire that can be cut.
+async fn behind_a_proxy(world: &mut World) -> (Database, Proxy) {
+    let env = world.env.clone();
+    let config = world.postgres_config();
+    let proxy = Proxy::before(format!("{}:{}", config.host, config.port), &env).await;
+    (config.host, config.port) = (proxy.addr.ip().to_string(), proxy.addr.port());
+    let database = world.open().await;
+    (database, proxy)
+}
+
+fn add_one(id: Uuid) -> Batch {
+    let mut batch = Batch::new();
+    batch.key(id).expect(1, ADD, params![1_i64, id]);
+    batch
+}
+
+async fn a_commit_whose_connection_goes_happens_once_wherever_it_is_cut(mut world: World) {
+    let (database, proxy) = behind_a_proxy(&mut world).await;
+    let id = world.id();
+    commit(&database, note(id, "one", 0)).await.unwrap();
+    let cuts = [Cut::BeforeCommit, Cut::HalfwayThroughCommit, Cut::AnswerToCommit];
+    for (before, cut) in (0..).zip(cuts.into_iter().cycle().take(9)) {
+        proxy.cut_once(cut);
+        assert_eq!(commit(&database, add_one(id)).await, Ok(()), "{cut:?}");
+        assert_eq!(number(&database, AMOUNT, params![id]).await, before + 1, "{cut:?}");
+    }
+}
+
+async fn a_whole_group_whose_answer_is_lost_is_told_that_it_happened(mut world: World) {
+    let (database, proxy) = behind_a_proxy(&mut world).await;
+    commit(&database, note(world.id(), "taken", 0)).await.unwrap();
+    for (round, cut) in [Cut::AnswerToCommit, Cut::BeforeCommit].into_iter().enumerate() {
+        proxy.cut_once(cut);
+        let commits = (0..64).map(|at| commit(&database, note(world.id(), &format!("{round} {at}"), 0)));
+        assert_eq!(join_all(commits).await, vec![Ok(()); 64], "{cut:?}");
+    }
+    assert_eq!(number(&database, COUNT, vec![]).await, 1 + 128);
+    // With one that fails among them, the others run behind savepoints, and that COMMIT is cut.
+    proxy.cut_once(Cut::Nothing);
+    let names: Vec<String> = (0..64).map(|at| if at == 7 { "taken".to_owned() } else { format!("apart {at}") }).collect();
+    let commits = join_all(names.iter().map(|name| commit(&database, note(world.id(), name, 0)))).await;
+    assert_eq!(commits.iter().filter(|outcome| outcome.is_ok()).count(), 63);
+    assert!(commits[7].as_ref().unwrap_err().violates("notes_name_key"));
+}
+
+async fn a_commit_that_arrives_late_finds_that_it_was_given_up(mut world: World) {
+    let (database, proxy) = behind_a_proxy(&mut world).await;
+    let id = world.id();
+    commit(&database, note(id, "one", 0)).await.unwrap();
+    proxy.cut_once(Cut::DelayCommit);
+    assert_eq!(commit(&database, add_one(id)).await, Ok(()));
+    proxy.release().await;
+    assert_eq!(number(&database, AMOUNT, params![id]).await, 1, "it must not happen a second time");
+}
+
+async fn an_outcome_that_cannot_be_asked_for_is_unknown(mut world: World) {
+    let (database, proxy) = behind_a_proxy(&mut world).await;
+    let id = world.id();
+    commit(&database, note(id, "one", 0)).await.unwrap();
+    proxy.cut_once(Cut::Everything);
+    let outcome = database.commit(add_one(id), Deadline::within(Duration::from_millis(700))).await;
+    assert!(matches!(outcome, Err(CommitError::Unknown(_))), "{outcome:?}");
+    let amount = world.outsider().number(&format!("SELECT amount FROM notes WHERE id = '{id}'")).await;
+    assert_eq!(amount, 1, "it did happen");
+}
+
+async fn a_transaction_whose_answer_is_lost_knows_its_outcome(mut world: World) {
+    let (database, proxy) = behind_a_proxy(&mut world).await;
+    let id = world.id();
+    commit(&database, note(id, "one", 0)).await.unwrap();
+    let add = || database.transaction(soon(), async |tx: &mut database::Transaction| tx.run(ADD, params![1_i64, id]).await);
+    proxy.cut_once(Cut::AnswerToCommit);
+    assert_eq!(add().await, Ok(1));
+    assert_eq!(number(&database, AMOUNT, params![id]).await, 1);
+    proxy.cut_once(Cut::BeforeCommit);
+    let refused = add().await;
+    assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
+    assert_eq!(number(&database, AMOUNT, params![id]).await, 1);
+}
+
+/// Commits until each caller has made its notes; tells the ids that were acknowledged.
+async fn make_notes(
+    world: &World,
+    database: &Database,
+    name: &str,
+    callers: usize,
+    each: usize,
+) -> Vec<(Uuid, Result<(), CommitError>)> {
+    let caller = |caller: usize| async move {
+        let mut made = Vec::new();
+        for turn in 0..each {
+            let id = world.id();
+            made.push((id, commit(database, note(id, &format!("{name} {caller} {turn}"), 1)).await));
+        }
+        made
+    };
+    join_all((0..callers).map(caller)).await.into_iter().flatten().collect()
+}
+
+/// Every acknowledged note is there once, every refused one is not.
+async fn check(database: &Database, made: &[(Uuid, Result<(), CommitError>)]) {
+    let mut acknowledged = 0;
+    for (id, outcome) in made {
+        let found = database.query(AMOUNT, params![*id], soon()).await.expect("the database is back").len();
+        match outcome {
+            Ok(()) => {
+                assert_eq!(found, 1, "an acknowledged note is lost");
+                acknowledged += 1;
+            }
+            Err(CommitError::Unknown(_)) => {}
+            // A name that is taken by the very same note means that it ran twice.
+            Err(error) => assert!(found == 0 && !error.violates("notes_pkey"), "{error:?}"),
+        }
+    }
+    assert!(acknowledged > made.len() / 2, "only {acknowledged} of {} were acknowledged", made.len());
+}
+
+async fn connections_ended_under_load_lose_and_double_nothing(world: World) {
+    let database = world.open().await;
+    let (done, mut is_done) = tokio::sync::watch::channel(false);
+    let load = async {
+        let made = make_notes(&world, &database, "", 16, 60).await;
+        done.send_replace(true);
+        made
+    };
+    let ender = async {
+        let mut ended = 0;
+        while !*is_done.borrow_and_update() {
+            let before = world.outsider().number("SELECT count(*) FROM notes").await;
+            ended += world.outsider().end_connections().await;
+            // A few groups go through in between.
+            while world.outsider().number("SELECT count(*) FROM notes").await < before + 20 && !*is_done.borrow() {
+                tokio::task::yield_now().await;
+            }
+        }
+        ended
+    };
+    let (made, ended) = tokio::join!(load, ender);
+    assert!(ended > 5, "only {ended} connections were ended");
+    check(&database, &made).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stops_and_starts_is_found_again() {
+    let Some((world, script)) = World::with_a_server_of_its_own().await else { return };
+    let database = world.open().await;
+    let control = |word: &'static str| {
+        let script = script.clone();
+        world.env.compute.run(move || Command::new(script).arg(word).status().expect("the script runs").success())
+    };
+    for way_down in ["stop", "kill"] {
+        let down_and_up = async {
+            assert_eq!(control(way_down).await, Ok(true), "{way_down}");
+            assert_eq!(control("start").await, Ok(true), "start after {way_down}");
+        };
+        let (made, ()) = tokio::join!(make_notes(&world, &database, way_down, 8, 150), down_and_up);
+        check(&database, &made).await;
+        let after = make_notes(&world, &database, &format!("after {way_down}"), 1, 1).await;
+        assert_eq!(after[0].1, Ok(()), "it works again by itself");
+    }
+}
+
+async fn receipts_do_not_pile_up(world: World) {
+    let database = world.open().await;
+    let made = make_notes(&world, &database, "", 4, 50).await;
+    check(&database, &made).await;
+    assert!(world.outsider().number(RECEIPTS).await <= 2, "one for each connection that writes");
+}

@@ -1,0 +1,39 @@
+//! Somebody else at the same server: holds locks, ends connections, looks at what is there.
+
+use database::PostgresConfig;
+use runtime::Env;
+use tokio_postgres::{Client, NoTls};
+
+pub(crate) struct Outsider {
+    pub(crate) client: Client,
+}
+
+impl Outsider {
+    pub(crate) async fn connect(at: &PostgresConfig, env: &Env) -> Self {
+        let mut config = tokio_postgres::Config::new();
+        config.host(&at.host).port(at.port).user(&at.user).password(at.password.reveal()).dbname(&at.database);
+        let (client, connection) = config.connect(NoTls).await.expect("the server is there");
+        env.tasks.spawn("outsider", async move {
+            // It ends when a test stops the server, which is the test's to judge.
+            drop(connection.await);
+        });
+        Self { client }
+    }
+
+    pub(crate) async fn run(&self, sql: &str) {
+        self.client.batch_execute(sql).await.expect("the statement runs");
+    }
+
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        self.client.query_one(sql, &[]).await.expect("the query runs").get(0)
+    }
+
+    /// How many connections of the platform's were ended.
+    pub(crate) async fn end_connections(&self) -> i64 {
+        self.number(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = 'flotilla'",
+        )
+        .await
+    }
+}
