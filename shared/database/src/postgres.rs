@@ -21,7 +21,6 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use self::alone::{Alone, WORKERS};
-use self::committer::Committer;
 use self::connection::Connector;
 use self::lane::Lane;
 use self::pool::Pool;
@@ -57,8 +56,8 @@ impl Postgres {
         let running = TaskTracker::new();
         let (crowded, contending) = async_channel::bounded(MOST_WAITING);
         for _ in 0..WORKERS {
-            let worker = Alone::new(Committer::new(&connector, connector.timeouts().lock), env);
-            env.tasks.spawn("postgres-alone", running.track_future(worker.run(contending.clone())));
+            let worker = Alone::new(&connector).run(contending.clone());
+            env.tasks.spawn("postgres-alone", running.track_future(worker));
         }
         let lane = |_| {
             let (lane, jobs) = mpsc::channel(MOST_WAITING);

@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::{Env, Random};
+use runtime::Random;
 
 use super::committer::Committer;
+use super::connection::Connector;
 use crate::CommitError;
 use crate::group::Pending;
 
@@ -19,11 +21,14 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 pub(super) struct Alone {
     committer: Committer,
     random: Random,
+    lock_timeout: Duration,
 }
 
 impl Alone {
-    pub(super) fn new(committer: Committer, env: &Env) -> Self {
-        Self { committer, random: env.random.clone() }
+    pub(super) fn new(connector: &Arc<Connector>) -> Self {
+        let lock_timeout = connector.timeouts().lock;
+        let random = connector.env().random.clone();
+        Self { committer: Committer::new(connector, lock_timeout), random, lock_timeout }
     }
 
     pub(super) async fn run(mut self, contending: async_channel::Receiver<Pending>) {
@@ -36,9 +41,9 @@ impl Alone {
     async fn settle(&mut self, mut pending: Pending) -> (Pending, Result<(), CommitError>) {
         let mut most = FIRST_PAUSE;
         loop {
-            let pause = self.random.jitter(most).min(pending.deadline.remaining());
-            tokio::time::sleep(pause).await;
-            if pending.deadline.has_passed() {
+            tokio::time::sleep(self.random.jitter(most)).await;
+            // A try that the deadline cuts off would leave its outcome unknown.
+            if pending.deadline.remaining() < self.lock_timeout {
                 return (pending, Err(CommitError::Busy));
             }
             let mut settled = self.committer.commit(vec![pending]).await;

@@ -66,9 +66,9 @@ async fn a_query_that_cannot_run_is_our_fault_and_harms_nobody(world: World) {
 }
 
 async fn whoever_finds_no_free_connection_in_time_is_told(mut world: World) {
-    const SLOW: Sql = Sql::new("SELECT pg_sleep(1)");
+    const SLOW: Sql = Sql::new("SELECT pg_sleep(2)");
     world.postgres_config().pool = 2;
-    world.config.timeouts.acquire = Duration::from_millis(100);
+    world.config.timeouts.acquire = Duration::from_millis(800);
     let database = world.open().await;
     let slow = || database.query(SLOW, vec![], soon());
     let late = async { database.query(COUNT, vec![], soon()).await };

@@ -13,7 +13,7 @@ const fn later(version: u32, text: &'static str, oldest_binary: u32) -> Migratio
     Migration { version, name: "later", postgres: text, sqlite: text, oldest_binary }
 }
 
-const ADDED: Migration = later(2, "ALTER TABLE lines ADD COLUMN extra BIGINT; CREATE TABLE more (id BIGINT)", 1);
+const ADDED: Migration = later(2, "ALTER TABLE lines ADD COLUMN extra INTEGER; CREATE TABLE more (id INTEGER)", 1);
 
 async fn processes_that_start_at_once_migrate_once(world: World) {
     let (one, other, third) = tokio::join!(world.open(), world.open(), world.open());
@@ -44,9 +44,9 @@ async fn an_older_program_works_on_a_newer_schema_that_says_so(world: World) {
 }
 
 async fn a_migration_that_fails_leaves_nothing_behind(world: World) {
-    let broken = later(2, "CREATE TABLE half (id BIGINT); INSERT INTO nowhere VALUES (1)", 2);
+    let broken = later(2, "CREATE TABLE half (id INTEGER); INSERT INTO nowhere VALUES (1)", 2);
     let refused = world.open_with(&[SCHEMA[0], broken]).await.unwrap_err();
     assert!(matches!(refused, OpenError::Migrate { version: 2, .. }), "{refused}");
-    let mended = later(2, "CREATE TABLE half (id BIGINT)", 2);
+    let mended = later(2, "CREATE TABLE half (id INTEGER)", 2);
     world.open_with(&[SCHEMA[0], mended]).await.expect("nothing of the broken one was kept");
 }

@@ -1,11 +1,12 @@
 //! A wire to the server that a test can cut at the worst moment.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use runtime::{Env, Io};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// What becomes of the bytes of one commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub(crate) struct Proxy {
 
 struct Wire {
     cut: Mutex<Cut>,
-    open: watch::Sender<bool>,
+    open: AtomicBool,
     release: Notify,
     delivered: Notify,
 }
@@ -43,14 +44,14 @@ impl Proxy {
         let addr = listener.local_addr().expect("it is bound");
         let wire = Arc::new(Wire {
             cut: Mutex::new(Cut::Nothing),
-            open: watch::channel(true).0,
+            open: AtomicBool::new(true),
             release: Notify::new(),
             delivered: Notify::new(),
         });
         let (env, shared) = (env.clone(), Arc::clone(&wire));
         env.clone().tasks.spawn("proxy", async move {
             while let Ok((caller, _)) = listener.accept().await {
-                if *shared.open.borrow()
+                if shared.open.load(Ordering::SeqCst)
                     && let Ok(server) = env.net.dial(&server).await
                 {
                     env.tasks.spawn("wire", pass(caller, server, Arc::clone(&shared)));
@@ -81,67 +82,64 @@ impl Wire {
     }
 }
 
+/// Bytes that the caller believes lost, and when the server gets them.
+struct Late {
+    bytes: Vec<u8>,
+    when: Cut,
+}
+
 async fn pass(caller: Io, server: Io, wire: Arc<Wire>) {
     let (mut from_caller, mut to_caller) = tokio::io::split(caller);
     let (mut from_server, mut to_server) = tokio::io::split(server);
-    let mut open = wire.open.subscribe();
-    let (mute, muted) = watch::channel(false);
-    let delayed = tokio::select! {
-        delayed = requests(&mut from_caller, &mut to_server, &wire, mute) => delayed,
-        () = answers(&mut from_server, &mut to_caller, muted) => None,
-        _ = open.wait_for(|open| !open) => None,
+    let late = tokio::select! {
+        late = requests(&mut from_caller, &mut to_server, &wire) => late,
+        () = answers(&mut from_server, &mut to_caller) => None,
     };
-    drop((from_caller, to_caller));
-    if let Some(bytes) = delayed {
+    let Some(Late { bytes, when }) = late else { return };
+    if when == Cut::Everything {
+        wire.open.store(false, Ordering::SeqCst);
+    }
+    if when == Cut::DelayCommit {
+        drop((from_caller, to_caller));
         wire.release.notified().await;
-        to_server.write_all(&bytes).await.expect("the server still listens");
-        to_server.shutdown().await.expect("the server still listens");
-        // The server hangs up once it has worked through all of it.
-        drop(from_server.read_to_end(&mut Vec::new()).await);
+        deliver(&mut from_server, &mut to_server, &bytes).await;
         wire.delivered.notify_one();
+    } else {
+        deliver(&mut from_server, &mut to_server, &bytes).await;
     }
 }
 
+/// Hands the server its bytes and hears it out: hanging up earlier would take them away again.
+async fn deliver(from: &mut ReadHalf<Io>, to: &mut WriteHalf<Io>, bytes: &[u8]) {
+    to.write_all(bytes).await.expect("the server still listens");
+    to.shutdown().await.expect("the server still listens");
+    drop(from.read_to_end(&mut Vec::new()).await);
+}
+
 /// Passes requests until one is cut; gives back the bytes that are to arrive later.
-async fn requests(
-    from: &mut ReadHalf<Io>,
-    to: &mut WriteHalf<Io>,
-    wire: &Wire,
-    mute: watch::Sender<bool>,
-) -> Option<Vec<u8>> {
+async fn requests(from: &mut ReadHalf<Io>, to: &mut WriteHalf<Io>, wire: &Wire) -> Option<Late> {
     let mut buffer = vec![0; 2 * 1024 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let bytes = &buffer[..read];
-        let passed = match wire.verdict(bytes) {
-            Cut::Nothing => bytes,
+        match wire.verdict(bytes) {
+            Cut::Nothing => to.write_all(bytes).await.ok()?,
             Cut::BeforeCommit => return None,
-            Cut::DelayCommit => return Some(bytes.to_owned()),
             Cut::HalfwayThroughCommit => {
-                drop(to.write_all(&bytes[..read / 2]).await);
+                to.write_all(&bytes[..read / 2]).await.ok()?;
                 return None;
             }
-            Cut::AnswerToCommit => {
-                mute.send_replace(true);
-                bytes
+            when @ (Cut::AnswerToCommit | Cut::Everything | Cut::DelayCommit) => {
+                return Some(Late { bytes: bytes.to_owned(), when });
             }
-            Cut::Everything => {
-                drop(to.write_all(bytes).await);
-                wire.open.send_replace(false);
-                return None;
-            }
-        };
-        if to.write_all(passed).await.is_err() {
-            return None;
         }
     }
     None
 }
 
-/// Passes answers until the caller is to hear no more: then the wire hangs up when the next one comes.
-async fn answers(from: &mut ReadHalf<Io>, to: &mut WriteHalf<Io>, muted: watch::Receiver<bool>) {
+async fn answers(from: &mut ReadHalf<Io>, to: &mut WriteHalf<Io>) {
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
-        if *muted.borrow() || to.write_all(&bytes[..read]).await.is_err() {
+        if to.write_all(&bytes[..read]).await.is_err() {
             return;
         }
     }
