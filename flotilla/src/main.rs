@@ -1,1 +1,11 @@
-fn main() {}
+//! `flotilla`: the platform as one program.
+
+use std::process::ExitCode;
+
+// Tens of thousands of small, short-lived allocations per request batch are what it is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    flotilla::main()
+}

@@ -1,0 +1,129 @@
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use database::{Batch, Database, Sql, params};
+use futures_util::future::try_join_all;
+use runtime::{Deadline, Env};
+use tokio::process::Command;
+use tokio::time::Instant;
+
+use crate::figures::{median, say};
+use crate::server::{SCHEMA, Server, open_sqlite, variable};
+
+const CALLERS: usize = 32;
+const SPAN: Duration = Duration::from_secs(6);
+const ROUNDS: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) const ONE: Sql = Sql::new("INSERT INTO one (id, amount) VALUES ($1, $2)");
+pub(crate) const TWO: Sql = Sql::new("INSERT INTO two (id, text) VALUES ($1, $2)");
+
+/// The same two rows as [`two_rows`], a transaction each.
+const PGBENCH: &str = "\\set amount random(1, 1000000)
+BEGIN;
+INSERT INTO one (id, amount) VALUES (gen_random_uuid(), :amount);
+INSERT INTO two (id, text) VALUES (gen_random_uuid(), 'a line of text as an order has');
+COMMIT;
+";
+
+pub(crate) async fn run() -> Result<()> {
+    let env = Env::system(1);
+    let server = Server::fresh(&env).await?;
+    let database = server.open(&env).await?;
+    let (mut ours, mut peers) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        peers.push(pgbench(&server.url).await?);
+        ours.push(commits_per_second(&env, &database, CALLERS).await?);
+    }
+    report("PostgreSQL, 32 callers", "pgbench", ours, peers)?;
+    database.close().await;
+
+    let (mut ours, mut peers) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let directory = tempfile::tempdir_in(".")?;
+        peers.push(one_commit_each(directory.path(), &env)?);
+        let directory = tempfile::tempdir_in(".")?;
+        let database = open_sqlite(&env, directory.path()).await?;
+        ours.push(commits_per_second(&env, &database, CALLERS).await?);
+        database.close().await;
+    }
+    report("SQLite, 32 callers", "one commit each", ours, peers)
+}
+
+fn report(what: &str, peer: &str, ours: Vec<f64>, peers: Vec<f64>) -> Result<()> {
+    let ratios = ours.iter().zip(&peers).map(|(ours, peer)| ours / peer).collect();
+    let (ours, peers, ratio) = (median(ours), median(peers), median(ratios));
+    say(&format!("{what}: {ours:.0} transactions/s; {peer}: {peers:.0}; ratio {ratio:.2}"))?;
+    Ok(())
+}
+
+pub(crate) fn two_rows(env: &Env) -> Batch {
+    let id = env.ids.uuid();
+    let mut batch = Batch::new();
+    batch.key(id);
+    batch.run(ONE, params![id, 7_i64]).run(TWO, params![id, "a line of text as an order has"]);
+    batch
+}
+
+async fn commits_per_second(env: &Env, database: &Database, callers: usize) -> Result<f64> {
+    let began = Instant::now();
+    let until = began + SPAN;
+    let caller = || {
+        let (env, database) = (env.clone(), database.clone());
+        let (done, count) = tokio::sync::oneshot::channel();
+        env.clone().tasks.spawn("caller", async move {
+            let mut commits = 0_u32;
+            let mut outcome = Ok(());
+            while Instant::now() < until && outcome.is_ok() {
+                outcome = database.commit(two_rows(&env), Deadline::within(PATIENCE)).await;
+                commits += 1;
+            }
+            // Whoever asked has gone only when the whole bench has failed.
+            drop(done.send(outcome.map(|()| commits)));
+        });
+        async { anyhow::Ok(count.await??) }
+    };
+    let counts = try_join_all((0..callers).map(|_| caller())).await?;
+    Ok(f64::from(counts.iter().sum::<u32>()) / began.elapsed().as_secs_f64())
+}
+
+async fn pgbench(url: &str) -> Result<f64> {
+    let script = tempfile::NamedTempFile::new()?;
+    fs::write(script.path(), PGBENCH)?;
+    let output = Command::new(variable("FLOTILLA_BENCH_PGBENCH")?)
+        .args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "--client=32"])
+        .arg(format!("--time={}", SPAN.as_secs()))
+        .arg("--file")
+        .arg(script.path())
+        .arg(url)
+        .output()
+        .await?;
+    ensure!(output.status.success(), "pgbench: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find_map(|line| line.strip_prefix("tps = ")).context("pgbench told no rate")?;
+    let rate = line.split_whitespace().next().context("pgbench told no rate")?;
+    Ok(rate.parse()?)
+}
+
+/// What a program gets that commits each transaction by itself, with the same durability.
+fn one_commit_each(directory: &Path, env: &Env) -> Result<f64> {
+    let sqlite = rusqlite::Connection::open(directory.join("each.db"))?;
+    sqlite.pragma_update(None, "journal_mode", "WAL")?;
+    sqlite.pragma_update(None, "synchronous", "FULL")?;
+    sqlite.execute_batch(SCHEMA[0].sqlite)?;
+    let began = Instant::now();
+    let mut commits = 0_u32;
+    while began.elapsed() < SPAN {
+        let id = env.ids.uuid().into_bytes();
+        sqlite.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        sqlite.prepare_cached("INSERT INTO one (id, amount) VALUES (?1, ?2)")?.execute((id, 7))?;
+        sqlite
+            .prepare_cached("INSERT INTO two (id, text) VALUES (?1, ?2)")?
+            .execute((id, "a line of text as an order has"))?;
+        sqlite.prepare_cached("COMMIT")?.execute([])?;
+        commits += 1;
+    }
+    Ok(f64::from(commits) / began.elapsed().as_secs_f64())
+}

@@ -1,0 +1,124 @@
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chassis::Failure;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use telemetry::LogFormat;
+
+use crate::run::run;
+use crate::up::up;
+
+/// A microservices platform that starts with one command.
+///
+/// Without a command it does what `flotilla up` does.
+#[derive(Debug, Parser)]
+#[command(name = "flotilla", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    up: Up,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every service in this one process, with its data in a directory and no engine to install.
+    Up(Up),
+    /// Run one service as a process of its own, with the engines that its settings name.
+    #[command(disable_help_flag = true)]
+    Run {
+        /// The service, such as user-service.
+        service: String,
+        /// Its settings, such as --http-port 3000; `flotilla run SERVICE --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        settings: Vec<String>,
+    },
+}
+
+/// What `up` is told on the command line; everything else is in `flotilla.toml`.
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Where all data is kept; it is made where it is missing.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub(crate) data_dir: PathBuf,
+    /// How the log on stderr looks.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "human")]
+    pub(crate) log_format: Format,
+    /// What is logged: a level, or a list such as info,user_service=debug.
+    #[arg(long, value_name = "FILTER", default_value = telemetry::Logs::DEFAULT_FILTER)]
+    pub(crate) log_level: String,
+    /// The configuration file, in place of flotilla.toml in the working directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    Human,
+    Json,
+}
+
+impl From<Format> for LogFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Human => Self::Human,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+/// Does what the command line says; answers 0, or a code of [`Failure`] with the reason on stderr.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return tell(&told),
+    };
+    let up = match cli.command {
+        None => cli.up,
+        Some(Command::Up(up)) => up,
+        Some(Command::Run { service, settings }) => return run(&service, settings),
+    };
+    match self::up(up) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // There is nowhere to tell that stderr is gone.
+            drop(writeln!(io::stderr(), "{}", failure.tell("flotilla")));
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// Help and the version are answers; anything else is wrong usage.
+fn tell(told: &clap::Error) -> ExitCode {
+    // There is nowhere to tell that the terminal is gone.
+    drop(told.print());
+    if told.use_stderr() { ExitCode::from(Failure::USAGE) } else { ExitCode::SUCCESS }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_everything_is_started() {
+        let cli = Cli::try_parse_from(["flotilla", "--data-dir", "elsewhere"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.up.data_dir, PathBuf::from("elsewhere"));
+    }
+
+    #[test]
+    fn a_services_settings_are_handed_on_as_they_are() {
+        let cli = Cli::try_parse_from(["flotilla", "run", "user-service", "--http-port", "3000", "--help"]).unwrap();
+        let Some(Command::Run { service, settings }) = cli.command else { panic!("it is `run`") };
+        assert_eq!(service, "user-service");
+        assert_eq!(settings, ["--http-port", "3000", "--help"]);
+    }
+}

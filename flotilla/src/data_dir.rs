@@ -1,0 +1,137 @@
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use runtime::Clock;
+use secrecy::ExposeSecret as _;
+use service_auth::{CaError, Identity, IdentityError, LocalCa, Pem, SpiffeId};
+use types::ServiceName;
+
+/// The directory that holds all of a platform that runs in one process. One process at a time owns it.
+pub(crate) struct DataDir {
+    path: PathBuf,
+    ca: LocalCa,
+    clock: Clock,
+    /// Held until the process ends, in whatever way: the operating system gives it back.
+    _lock: File,
+}
+
+/// Why the directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DataDirError {
+    #[error("{doing} {}", path.display())]
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} is in use by another flotilla; stop it, or name another directory with --data-dir", .0.display())]
+    InUse(PathBuf),
+    #[error("the platform's certificates")]
+    Authority(#[from] CaError),
+    #[error("the platform's certificates")]
+    Identity(#[from] IdentityError),
+}
+
+impl DataDir {
+    /// Only the owner gets in: there are keys and password hashes inside.
+    const OWNERS_DIRECTORY: u32 = 0o700;
+    const OWNERS_FILE: u32 = 0o600;
+
+    /// Takes the directory over, and makes it where it is missing.
+    pub(crate) fn open(path: &Path, clock: &Clock) -> Result<Self, DataDirError> {
+        let refused = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| DataDirError::Io { doing, path, source }
+        };
+        make_directory(path).map_err(refused("making the data directory", path))?;
+        let lock_path = path.join("lock");
+        let lock = File::create(&lock_path).map_err(refused("making", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(refused("locking", &lock_path)(error)),
+        }
+        let ca = LocalCa::open(&path.join("authority"), clock)?;
+        Ok(Self { path: path.to_owned(), ca, clock: clock.clone(), _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn authority(&self) -> &LocalCa {
+        &self.ca
+    }
+
+    /// The file of a service's database.
+    pub(crate) fn database(&self, service: &ServiceName) -> PathBuf {
+        self.path.join(format!("{service}.db"))
+    }
+
+    /// A fresh certificate for a service.
+    pub(crate) fn identity(&self, service: &ServiceName) -> Result<Identity, DataDirError> {
+        let id = SpiffeId::service(self.ca.trust_domain(), service);
+        let pem = self.ca.issue(&id, LocalCa::LEAF_VALIDITY)?;
+        Ok(Identity::from_pem(&pem, self.ca.roots_pem(), &self.clock)?)
+    }
+
+    /// Writes a fresh certificate for the operator, for tools that speak gRPC with mTLS; tells where.
+    pub(crate) fn write_operator(&self) -> Result<PathBuf, DataDirError> {
+        let directory = self.path.join("operator");
+        let pem = self.ca.issue(&SpiffeId::operator(self.ca.trust_domain()), LocalCa::LEAF_VALIDITY)?;
+        let Pem { chain, key } = &pem;
+        let files = [("cert.pem", chain.as_str()), ("key.pem", key.expose_secret()), ("ca.pem", self.ca.roots_pem())];
+        let written = make_directory(&directory)
+            .and_then(|()| files.iter().try_for_each(|(name, text)| replace(&directory.join(name), text)));
+        let refused = |source| DataDirError::Io { doing: "writing", path: directory.clone(), source };
+        written.map_err(refused)?;
+        Ok(directory)
+    }
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(DataDir::OWNERS_DIRECTORY).create(path)
+}
+
+/// Whoever reads it meanwhile sees the old text or the new, never half of one.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(DataDir::OWNERS_FILE).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn one_process_at_a_time_owns_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, clock) = (directory.path().join("data"), Clock::system());
+        let first = DataDir::open(&path, &clock).unwrap();
+        let second = DataDir::open(&path, &clock).err().map(|error| error.to_string());
+        assert!(second.unwrap().contains("is in use by another flotilla"));
+        drop(first);
+        DataDir::open(&path, &clock).unwrap();
+    }
+
+    #[test]
+    fn only_the_owner_reads_the_operators_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::open(&directory.path().join("data"), &Clock::system()).unwrap();
+        let operator = data.write_operator().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&operator), 0o700);
+        assert_eq!(mode(&operator.join("key.pem")), 0o600);
+        let key = fs::read(operator.join("key.pem")).unwrap();
+        data.write_operator().unwrap();
+        assert_ne!(fs::read(operator.join("key.pem")).unwrap(), key, "each start makes a new one");
+    }
+}
