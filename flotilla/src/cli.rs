@@ -2,9 +2,8 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use chassis::Failure;
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use telemetry::LogFormat;
+use chassis::{Failure, Flags};
+use clap::{Args, Parser, Subcommand};
 
 use crate::run::run;
 use crate::up::up;
@@ -36,35 +35,31 @@ enum Command {
     },
 }
 
-/// What `up` is told on the command line; everything else is in `flotilla.toml`.
+/// What `up` is told on the command line. Each but the first is a setting that the environment (`LOG_FORMAT`)
+/// and `flotilla.toml` (`log_format`) may give too.
 #[derive(Debug, Args)]
 pub(crate) struct Up {
     /// Where all data is kept; it is made where it is missing.
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(crate) data_dir: PathBuf,
-    /// How the log on stderr looks.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value = "human")]
-    pub(crate) log_format: Format,
+    /// How the log on stderr looks: human or json.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
     /// What is logged: a level, or a list such as info,user_service=debug.
-    #[arg(long, value_name = "FILTER", default_value = telemetry::Logs::DEFAULT_FILTER)]
-    pub(crate) log_level: String,
+    #[arg(long, value_name = "FILTER")]
+    log_level: Option<String>,
     /// The configuration file, in place of flotilla.toml in the working directory.
     #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    config: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Format {
-    Human,
-    Json,
-}
-
-impl From<Format> for LogFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Human => Self::Human,
-            Format::Json => Self::Json,
-        }
+impl Up {
+    /// The settings among them.
+    pub(crate) fn flags(&self) -> Flags {
+        let flags =
+            [("--log-format", &self.log_format), ("--log-level", &self.log_level), ("--config", &self.config)];
+        let given = flags.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value.clone()?]));
+        Flags::parse(given.flatten())
     }
 }
 
@@ -79,11 +74,11 @@ pub fn main() -> ExitCode {
         Some(Command::Up(up)) => up,
         Some(Command::Run { service, settings }) => return run(&service, settings),
     };
-    match self::up(up) {
+    match self::up(&up) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // There is nowhere to tell that stderr is gone.
-            drop(writeln!(io::stderr(), "{}", failure.tell("flotilla")));
+            drop(writeln!(io::stderr(), "{}", chassis::tell("flotilla", &failure)));
             ExitCode::from(failure.code())
         }
     }

@@ -58,17 +58,8 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), ca, clock: clock.clone(), _lock: lock })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(crate) fn authority(&self) -> &LocalCa {
         &self.ca
-    }
-
-    /// The file of a service's database.
-    pub(crate) fn database(&self, service: &ServiceName) -> PathBuf {
-        self.path.join(format!("{service}.db"))
     }
 
     /// A fresh certificate for a service.
@@ -90,6 +81,11 @@ impl DataDir {
         written.map_err(refused)?;
         Ok(directory)
     }
+}
+
+/// The file of a service's database.
+pub(crate) fn database_file(data_dir: &Path, service: &ServiceName) -> PathBuf {
+    data_dir.join(format!("{service}.db"))
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {

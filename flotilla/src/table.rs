@@ -1,14 +1,13 @@
 use std::fmt;
-use std::net::SocketAddr;
+
+use chassis::Addrs;
 
 /// What `up` tells at its start: where each service listens and what it keeps its data in.
 pub(crate) struct Table(pub(crate) Vec<Row>);
 
 pub(crate) struct Row {
     pub(crate) service: String,
-    pub(crate) http: SocketAddr,
-    pub(crate) grpc: SocketAddr,
-    pub(crate) admin: SocketAddr,
+    pub(crate) addrs: Addrs,
     pub(crate) database: String,
 }
 
@@ -18,7 +17,7 @@ impl fmt::Display for Table {
             writeln!(f, "{service:<22}{http:<18}{grpc:<18}{admin:<18}{database}")
         };
         line(f, ["SERVICE", "HTTP (mTLS)", "GRPC (mTLS)", "ADMIN", "DATABASE"])?;
-        for Row { service, http, grpc, admin, database } in &self.0 {
+        for Row { service, addrs: Addrs { http, grpc, admin }, database } in &self.0 {
             line(f, [service, &http.to_string(), &grpc.to_string(), &admin.to_string(), database])?;
         }
         Ok(())
@@ -27,6 +26,8 @@ impl fmt::Display for Table {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     #[test]
@@ -34,9 +35,7 @@ mod tests {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let row = Row {
             service: "user-service".to_owned(),
-            http: at(40001),
-            grpc: at(40002),
-            admin: at(40003),
+            addrs: Addrs { http: at(40001), grpc: at(40002), admin: at(40003) },
             database: "sqlite:data/user-service.db".to_owned(),
         };
         let text = "\

@@ -1,1 +1,45 @@
-//! user-service
+//! The accounts of customers and operators: who they are, and whether a password is theirs.
+
+mod account;
+pub mod config;
+mod directory;
+mod grpc;
+mod http;
+mod password;
+mod store;
+
+use chassis::{Assembly, Closing, Platform, Service, StartError};
+use database::{Database, Migration, migration};
+
+pub use self::config::Config;
+use self::directory::Directory;
+pub use self::password::Cost;
+use self::password::Passwords;
+
+const MIGRATIONS: &[Migration] = &[migration!(1, "0001_users", oldest_binary = 1)];
+
+/// The service, listening and not yet answering.
+///
+/// # Errors
+/// [`StartError`]: its database or its ports cannot be had.
+pub async fn build(config: Config, platform: Platform) -> Result<Service, StartError> {
+    let passwords = Passwords::new(&platform.env, config.password_cost);
+    let passwords = passwords.map_err(|error| StartError::Other(Box::new(error)))?;
+    let database = platform.open_database(&config.database, MIGRATIONS).await?;
+    let (ids, clock) = (platform.env.ids.clone(), platform.env.clock.clone());
+    let directory = Directory { database, passwords, ids, clock };
+    let closing = Closing::new("database", close(directory.database.clone()));
+    let assembly = Assembly {
+        http: http::routes(directory.clone()),
+        grpc: grpc::routes(&directory),
+        allow: grpc::allow(&platform.trust_domain),
+        contracts: &[proto::DESCRIPTOR_SET],
+        background: Vec::new(),
+        closing: vec![closing],
+    };
+    assembly.bind(&platform).await
+}
+
+async fn close(database: Database) {
+    database.close().await;
+}

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 
 use axum::Router;
+use database::Database;
+use runtime::Deadline;
 use service_auth::{AllowTable, Alpn, TrustDomain};
 use telemetry::Red;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +15,7 @@ use tonic::service::Routes;
 use crate::authorise::Gate;
 use crate::inbound::{Bounds, Inbound, Kind};
 use crate::serve::{Limits, Server, Transport};
-use crate::{Platform, Service, StartError, admin, grpc};
+use crate::{Check, Finding, Platform, Service, StartError, admin, grpc};
 
 /// What a service is made of.
 pub struct Assembly {
@@ -73,6 +75,23 @@ impl Assembly {
             background: Vec::new(),
             closing: Vec::new(),
         }
+    }
+
+    /// The same with a database, on which readiness depends and which is closed last.
+    #[must_use]
+    pub fn with_database(mut self, platform: &Platform, database: &Database) -> Self {
+        let (check, pinged, closed) = (platform.health.check("database"), database.clone(), database.clone());
+        // It has just been opened.
+        check.report(Finding::Ok);
+        self.background.push(Background::new("database-check", move |stop| {
+            let ping = move || {
+                let database = pinged.clone();
+                async move { database.ping(Deadline::within(Check::PATIENCE)).await }
+            };
+            check.keep_asking(ping, stop)
+        }));
+        self.closing.push(Closing::new("database", async move { closed.close().await }));
+        self
     }
 
     /// Takes the ports. From here on callers can connect; they are answered once the service runs.

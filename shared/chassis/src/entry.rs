@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use runtime::Env;
 use service_auth::{Identity, SpiffeId};
-use telemetry::{Logs, LogsError};
+use telemetry::LogsError;
 use tokio_util::sync::CancellationToken;
 use types::ServiceName;
 
@@ -61,28 +61,42 @@ impl Failure {
             Self::Start(_) | Self::Run(_) | Self::Logs(_) => Self::SOFTWARE,
         }
     }
-
-    /// The failure of `program` in words, each cause once.
-    pub fn tell(&self, program: &str) -> String {
-        let mut text = format!("{program}: {self}");
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        text
-    }
 }
 
-/// Runs the service `name` as a process of its own: reads its settings, starts it with `build`, serves until a
-/// signal and drains. It answers 0, or a code of [`Failure`] with the reason on stderr.
+/// The failure of `program` in words for stderr, each cause once.
+pub fn tell(program: &str, failure: &dyn Error) -> String {
+    let mut text = format!("{program}: {failure}");
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// Runs the service `name` as a process of its own, with the settings that its command line gives.
 pub fn main<C, F>(name: &'static str, build: impl FnOnce(C, Platform) -> F) -> ExitCode
 where
     C: Configure,
     F: Future<Output = Result<Service, StartError>>,
 {
+    run(name, std::env::args().skip(1), build)
+}
+
+/// Runs the service `name` as a process of its own: reads its settings, of which `arguments` win over the
+/// environment, starts it with `build`, serves until a signal and drains. It answers 0, or a code of
+/// [`Failure`] with the reason on stderr.
+pub fn run<C, F>(
+    name: &'static str,
+    arguments: impl IntoIterator<Item = String>,
+    build: impl FnOnce(C, Platform) -> F,
+) -> ExitCode
+where
+    C: Configure,
+    F: Future<Output = Result<Service, StartError>>,
+{
     let service = ServiceName::new(name);
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<String> = arguments.into_iter().collect();
     let asks =
         |long: &str, short: &str| arguments.iter().any(|argument| argument == long || argument == short);
     if asks("--help", "-h") {
@@ -91,17 +105,21 @@ where
     if asks("--version", "-V") {
         return print(&format!("{name} {VERSION}\n"));
     }
-    match run(service, Flags::parse(arguments), build) {
+    match start(service, Flags::parse(arguments), build) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // There is nowhere to tell that stderr is gone.
-            drop(writeln!(io::stderr(), "{}", failure.tell(name)));
+            drop(writeln!(io::stderr(), "{}", tell(name, &failure)));
             ExitCode::from(failure.code())
         }
     }
 }
 
-fn run<C, F>(service: ServiceName, flags: Flags, build: impl FnOnce(C, Platform) -> F) -> Result<(), Failure>
+fn start<C, F>(
+    service: ServiceName,
+    flags: Flags,
+    build: impl FnOnce(C, Platform) -> F,
+) -> Result<(), Failure>
 where
     C: Configure,
     F: Future<Output = Result<Service, StartError>>,
@@ -109,12 +127,7 @@ where
     let mut settings = Settings::new(service.clone(), Sources::of_process(flags));
     let process = ProcessConfig::configure(&mut settings);
     let config = C::configure(&mut settings);
-    match Logs::init(process.log_format, &process.log_level) {
-        Err(error @ LogsError::Filter { .. }) => {
-            settings.reject("LOG_LEVEL", format!("a log filter such as info,user_service=debug ({error})"));
-        }
-        other => other?,
-    }
+    process.log.start(&mut settings)?;
     settings.finish()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(live(service, process, |platform| build(config, platform)));
@@ -173,5 +186,44 @@ fn print(text: &str) -> ExitCode {
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(Failure::UNAVAILABLE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use runtime::Fault;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_with_its_causes_and_by_its_code() {
+        let addr = "127.0.0.1:9000".parse().unwrap();
+        let taken = io::Error::from(io::ErrorKind::AddrInUse);
+        let listen = StartError::Listen { listener: "admin", addr, source: taken };
+        let fault = RunError::Fault(Fault { task: "relay", message: "out of tea".to_owned() });
+        let what = vec!["connections (2)".to_owned(), "relay".to_owned()];
+        let cases = [
+            (Failure::Settings(SettingErrors(Vec::new())), 64),
+            (Failure::Start(listen), 69),
+            (Failure::Start(StartError::Other("no tea".into())), 70),
+            (Failure::Run(fault), 70),
+            (Failure::Run(RunError::Cut { within: Duration::from_secs(25), what }), 70),
+            (Failure::Process(io::Error::other("no threads")), 69),
+            (Failure::Impatient(Impatient), 130),
+        ];
+        let told = cases.map(|(failure, code)| {
+            assert_eq!(failure.code(), code, "{failure}");
+            tell("shop", &failure)
+        });
+        insta::assert_snapshot!(told[1..].join("\n"), @r#"
+        shop: listening on 127.0.0.1:9000 (admin): address in use
+        shop: no tea
+        shop: task relay panicked: out of tea
+        shop: 25s were not enough to drain: connections (2), relay cut off
+        shop: starting the process: no threads
+        shop: ended at once by a second signal, without finishing what was in flight
+        "#);
     }
 }

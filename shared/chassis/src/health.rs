@@ -144,7 +144,7 @@ impl Check {
     /// Often enough that a gateway which asks every few seconds is told the truth.
     const EVERY: Duration = Duration::from_secs(2);
     /// What takes longer than this is as good as away.
-    const PATIENCE: Duration = Duration::from_secs(1);
+    pub const PATIENCE: Duration = Duration::from_secs(1);
 
     /// Notes what was found.
     pub fn report(&self, finding: Finding) {

@@ -63,15 +63,24 @@ pub struct Bounds {
     pub body: usize,
     /// From one part of the body to the next.
     pub body_idle: Duration,
+    /// For all of the body, from when it is first read.
+    pub body_whole: Duration,
     /// Until the head of the answer, where the caller does not want it sooner.
     pub answer: Duration,
 }
 
 impl Default for Bounds {
-    /// 1 MiB is a hundred times our largest request. Five seconds outlast a lost packet or two, and 30 seconds
-    /// any work that is done while somebody waits for it.
     fn default() -> Self {
-        Self { body: 1 << 20, body_idle: Duration::from_secs(5), answer: Duration::from_secs(30) }
+        Self {
+            // A hundred times our largest request.
+            body: 1 << 20,
+            // It outlasts the loss of two packets in a row.
+            body_idle: Duration::from_secs(5),
+            // The largest body over the slowest line that is worth serving, a megabit per second, with room.
+            body_whole: Duration::from_secs(15),
+            // Nobody waits longer for what is done while they wait.
+            answer: Duration::from_secs(30),
+        }
     }
 }
 
@@ -141,7 +150,8 @@ impl Inbound {
             return Err(violation.problem());
         }
         rules::check(&request)?;
-        let deadline = deadline::of(stack.kind, request.headers(), client.peer.is_some(), stack.bounds.answer)?;
+        let deadline =
+            deadline::of(stack.kind, request.headers(), client.peer.is_some(), stack.bounds.answer)?;
         let mut request = body::limited(stack.kind, request, &stack.bounds)?;
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(client.addr));

@@ -26,14 +26,14 @@ mod entry;
 
 pub use assembly::{Assembly, Background, Closing};
 pub use caller::{Caller, Role};
-pub use entry::{Failure, main};
+pub use entry::{Failure, main, run, tell};
 pub use extract::{Json, Query};
 pub use health::{Check, Finding, Health, Report, Status};
 pub use inbound::{BodyError, Bounds, Inbound, Kind, RequestId};
 pub use listeners::Listeners;
 pub use platform::{Platform, VERSION};
 pub use problem::Problem;
-pub use process::{IdentityFiles, ProcessConfig};
+pub use process::{IdentityFiles, LogConfig, ProcessConfig, compute_threads};
 pub use serve::{Drained, Limits, Server, Transport};
 pub use service::{Addrs, RunError, Service};
 pub use settings::{

@@ -199,14 +199,14 @@ mod tests {
     #[test]
     fn the_wrong_fields_are_named() {
         let errors = vec![FieldError::of("email", "must be an e-mail address")];
-        insta::assert_snapshot!(told(&Problem::fields(errors)), @"");
+        insta::assert_snapshot!(told(&Problem::fields(errors)), @r#"{"type":"urn:flotilla:problem:invalid","title":"The request is wrong","status":400,"detail":"the request has wrong fields","instance":"7","errors":[{"pointer":"/email","detail":"must be an e-mail address"}]}"#);
     }
 
     #[test]
     fn the_caller_learns_nothing_of_a_fault_of_ours() {
         let errors = vec![FieldError::of("email", "column missing")];
         let fault = Problem::new(ErrorClass::Internal, "relation users is missing").with_fields(errors);
-        insta::assert_snapshot!(told(&fault), @"");
+        insta::assert_snapshot!(told(&fault), @r#"{"type":"urn:flotilla:problem:internal","title":"A fault of ours","status":500,"instance":"7"}"#);
     }
 
     #[test]

@@ -2,23 +2,64 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use service_auth::{DEFAULT_TRUST_DOMAIN, TrustDomain};
-use telemetry::{LogFormat, Logs};
+use telemetry::{LogFormat, Logs, LogsError};
 
 use crate::{Configure, Listeners, Settings};
 
 /// What a service that is a process of its own is told, besides what it is about.
 #[derive(Debug)]
 pub struct ProcessConfig {
-    /// How its log looks.
-    pub log_format: LogFormat,
-    /// What it logs.
-    pub log_level: String,
+    /// What it logs, and how.
+    pub log: LogConfig,
     /// Who it is.
     pub identity: IdentityFiles,
     /// Where it listens.
     pub listeners: Listeners,
     /// Heavy computations, such as password hashes, that run at once.
     pub compute_threads: usize,
+}
+
+/// What a process logs, and how.
+#[derive(Debug)]
+pub struct LogConfig {
+    format: LogFormat,
+    filter: String,
+}
+
+impl LogConfig {
+    const FILTER: &str = "a log filter such as info or info,user_service=debug";
+
+    /// `LOG_FORMAT`, else `format`, and `LOG_LEVEL`.
+    pub fn configure_or(format: LogFormat, settings: &mut Settings) -> Self {
+        let (human, json) = (("human", LogFormat::Human), ("json", LogFormat::Json));
+        let formats = if format == LogFormat::Human { [human, json] } else { [json, human] };
+        Self {
+            format: settings.one_of("LOG_FORMAT", formats),
+            filter: settings.parsed("LOG_LEVEL", Self::FILTER, Logs::DEFAULT_FILTER.to_owned()),
+        }
+    }
+
+    /// Starts the log. A filter that is none is noted in `settings`.
+    ///
+    /// # Errors
+    /// The process logs already.
+    pub fn start(&self, settings: &mut Settings) -> Result<(), LogsError> {
+        match Logs::init(self.format, &self.filter) {
+            Err(LogsError::Filter { .. }) => {
+                settings.reject("LOG_LEVEL", Self::FILTER);
+                Ok(())
+            }
+            started => started,
+        }
+    }
+}
+
+/// How many heavy computations may run at once: `COMPUTE_THREADS`, else as many as there are processors.
+pub fn compute_threads(settings: &mut Settings) -> usize {
+    /// More than any machine has.
+    const MOST_THREADS: usize = 1024;
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+    settings.number("COMPUTE_THREADS", processors, 1..=MOST_THREADS)
 }
 
 /// Where a service's identity is mounted, by cert-manager, SPIRE, Vault or `flotilla`.
@@ -36,16 +77,11 @@ pub struct IdentityFiles {
 
 impl Configure for ProcessConfig {
     fn configure(settings: &mut Settings) -> Self {
-        /// More than any machine has.
-        const MOST_THREADS: usize = 1024;
-        let processors = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
         Self {
-            log_format: settings
-                .one_of("LOG_FORMAT", [("json", LogFormat::Json), ("human", LogFormat::Human)]),
-            log_level: settings.text("LOG_LEVEL", Logs::DEFAULT_FILTER),
+            log: LogConfig::configure_or(LogFormat::Json, settings),
             identity: IdentityFiles::configure(settings),
             listeners: Listeners::configure(settings),
-            compute_threads: settings.number("COMPUTE_THREADS", processors, 1..=MOST_THREADS),
+            compute_threads: compute_threads(settings),
         }
     }
 }

@@ -56,7 +56,13 @@ pub struct Drained {
 impl Server {
     /// Serves until `shutdown`, then takes no more and lets every connection finish what it has, for at most
     /// `drain`. Connections run as tasks of `env`.
-    pub async fn run(mut self, env: &Env, metrics: &Metrics, shutdown: CancellationToken, drain: Duration) -> Drained {
+    pub async fn run(
+        mut self,
+        env: &Env,
+        metrics: &Metrics,
+        shutdown: CancellationToken,
+        drain: Duration,
+    ) -> Drained {
         let slots = Arc::new(Semaphore::new(self.limits.connections));
         let counters = Counters::new(self.name, metrics);
         let host = Arc::new(Host::new(&self, env, counters, &shutdown));

@@ -117,9 +117,9 @@ impl Running {
         for Background { name, start } in background {
             running.background.start(name, start);
         }
-        let patience = Patience::of(&platform);
-        serve(&mut running.apis, http, &platform, patience.requests, &running.cut);
-        serve(&mut running.apis, grpc, &platform, patience.requests, &running.cut);
+        let patience = Shares::of(&platform).requests;
+        serve(&mut running.apis, http, &platform, patience, &running.cut);
+        serve(&mut running.apis, grpc, &platform, patience, &running.cut);
         // Whoever still asks for health at the very end is not waited for.
         serve(&mut running.admin, admin, &platform, Duration::ZERO, &Arc::default());
         running
@@ -127,37 +127,42 @@ impl Running {
 
     /// Ends everything in order and tells what had to be cut off.
     async fn drain(self, platform: &Platform) -> Vec<String> {
-        let listeners = platform.listeners;
-        let deadline = Deadline::within(listeners.drain_timeout);
+        let shares = Shares::of(platform);
+        let within = |share| Deadline::within(platform.listeners.drain_delay + share);
+        let (requests, background) = (within(shares.whole), within(shares.background));
+        let (closing, whole) = (within(shares.closing), within(shares.whole));
         let mut cut = Vec::new();
         platform.health.draining();
-        tokio::time::sleep(listeners.drain_delay).await;
-        cut.extend(self.apis.end(deadline).await);
-        cut.extend(connections(self.cut.load(Ordering::Relaxed)));
-        cut.extend(self.background.end(deadline).await);
+        tokio::time::sleep(platform.listeners.drain_delay).await;
+        // The listeners keep to their share by themselves, and count whom they cut.
+        cut.extend(self.apis.end(requests).await);
+        cut.extend(counted("connections", self.cut.load(Ordering::Relaxed)));
+        cut.extend(self.background.end(background).await);
         for Closing { name, work } in self.closing {
-            cut.extend(deadline.bound(work).await.is_err().then(|| name.to_owned()));
+            cut.extend(closing.bound(work).await.is_err().then(|| name.to_owned()));
         }
-        cut.extend(self.admin.end(deadline).await);
-        if let Err(StillRunning(left)) = platform.env.tasks.join(deadline.remaining()).await {
-            cut.extend(left.into_iter().map(|(name, count)| format!("{count} of {name}")));
+        cut.extend(self.admin.end(whole).await);
+        if let Err(StillRunning(left)) = platform.env.tasks.join(whole.remaining()).await {
+            cut.extend(left.into_iter().filter_map(|(name, count)| counted(name, count)));
         }
         cut
     }
 }
 
-/// How the time to drain is shared out.
-struct Patience {
+/// By when, after the delay, each part of the end must be over. What comes late, closing the database above
+/// all, has a share of its own, however long the requests take.
+struct Shares {
     requests: Duration,
+    background: Duration,
+    closing: Duration,
+    whole: Duration,
 }
 
-impl Patience {
-    /// The part that is kept for what comes after the last request: background tasks and the database.
-    const KEPT: u32 = 5;
-
+impl Shares {
     fn of(platform: &Platform) -> Self {
-        let left = platform.listeners.drain_timeout.saturating_sub(platform.listeners.drain_delay);
-        Self { requests: left - left / Self::KEPT }
+        let whole = platform.listeners.drain_timeout.saturating_sub(platform.listeners.drain_delay);
+        let tenth = whole / 10;
+        Self { requests: tenth * 7, background: tenth * 8, closing: tenth * 9, whole }
     }
 }
 
@@ -170,8 +175,8 @@ fn serve(stage: &mut Stage, bound: Bound, platform: &Platform, drain: Duration, 
     });
 }
 
-fn connections(cut: usize) -> Option<String> {
-    (cut > 0).then(|| format!("{cut} connections"))
+fn counted(what: &str, count: usize) -> Option<String> {
+    (count > 0).then(|| format!("{what} ({count})"))
 }
 
 impl fmt::Debug for Service {

@@ -68,7 +68,7 @@ impl Platform {
     const TRIES: u32 = 6;
     const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-    /// Opens the service's database and makes readiness depend on it.
+    /// Opens the service's database.
     ///
     /// # Errors
     /// [`StartError::Database`], after some tries where it was not reached.

@@ -32,6 +32,13 @@ impl Env {
         Self::new(clock, random, net, Tasks::inline(), Compute::inline())
     }
 
+    /// The same sources with tasks of their own, for another service in this process: each waits for its own
+    /// tasks alone, and a panic in one of them is no fault of the other's.
+    #[must_use]
+    pub fn with_own_tasks(&self) -> Self {
+        Self { tasks: self.tasks.apart(), ..self.clone() }
+    }
+
     fn new(clock: Clock, random: Random, net: Net, tasks: Tasks, compute: Compute) -> Self {
         let ids = Ids::new(clock.clone(), random.clone());
         Self { clock, ids, random, net, tasks, compute }

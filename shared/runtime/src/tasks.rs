@@ -52,6 +52,11 @@ impl Tasks {
         Self::new(false)
     }
 
+    /// Other tasks, started in the same way.
+    pub(crate) fn apart(&self) -> Self {
+        Self::new(self.0.threads)
+    }
+
     fn new(threads: bool) -> Self {
         let (fault, _) = watch::channel(None);
         Self(Arc::new(Inner { tracker: TaskTracker::new(), running: Mutex::default(), fault, threads }))

@@ -14,7 +14,7 @@ mod tls_error;
 
 pub use allow::{AllowTable, Callers};
 pub use identity::{Alpn, Identity, IdentityError, Protocol, Secured};
-pub use local_ca::{CaError, LocalCa};
+pub use local_ca::{CaError, Damage, LocalCa};
 pub use pem::Pem;
 pub use spiffe_id::{DEFAULT_TRUST_DOMAIN, Peer, SpiffeId, SpiffeIdError, TrustDomain};
 pub use svid::SvidError;

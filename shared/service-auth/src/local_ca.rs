@@ -26,7 +26,8 @@ pub struct LocalCa {
     issuer: Issuer<'static, KeyPair>,
     trust_domain: TrustDomain,
     roots: String,
-    expires_at: Timestamp,
+    // The first and the last second.
+    valid: (Timestamp, Timestamp),
     clock: Clock,
 }
 
@@ -111,7 +112,7 @@ impl LocalCa {
         if let Some(text) = store.read()? {
             let damaged = |source| CaError::Damaged { path: store.path(), source };
             let ca = Self::parse(&text, clock).map_err(damaged)?;
-            if ca.is_fresh(&text).map_err(damaged)? {
+            if ca.is_fresh() {
                 return Ok(ca);
             }
         }
@@ -144,7 +145,7 @@ impl LocalCa {
     fn sign(&self, id: &SpiffeId, validity: Duration) -> Result<Pem, rcgen::Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let now = self.clock.now();
-        let until = now.after(validity).min(self.expires_at);
+        let until = now.after(validity).min(self.valid.1);
         let mut params = params(id.as_str(), "Flotilla workload", now, until)?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -160,25 +161,18 @@ impl LocalCa {
         let key = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes()).map_err(Damage::Pem)?;
         let trust_domain = TrustDomain::default();
         svid::authority(&certificate, &trust_domain).map_err(Damage::Certificate)?;
-        let expires_at = svid::expires_at(&certificate).map_err(Damage::Certificate)?;
+        let valid = svid::validity(&certificate).map_err(Damage::Certificate)?;
         let key = KeyPair::from_pkcs8_der_and_sign_algo(&key, &PKCS_ECDSA_P256_SHA256);
         let issuer = Issuer::from_ca_cert_der(&certificate, key.map_err(Damage::Key)?);
         // The key is written after the certificate, which alone is for others.
         let roots = text.find("-----BEGIN PRIVATE KEY").map_or(text, |end| &text[..end]).to_owned();
-        Ok(Self {
-            issuer: issuer.map_err(Damage::Key)?,
-            trust_domain,
-            roots,
-            expires_at,
-            clock: clock.clone(),
-        })
+        Ok(Self { issuer: issuer.map_err(Damage::Key)?, trust_domain, roots, valid, clock: clock.clone() })
     }
 
-    fn is_fresh(&self, text: &str) -> Result<bool, Damage> {
-        let certificate = CertificateDer::from_pem_slice(text.as_bytes()).map_err(Damage::Pem)?;
-        let (from, to) = svid::validity(&certificate).map_err(Damage::Certificate)?;
+    fn is_fresh(&self) -> bool {
+        let (from, to) = self.valid;
         let now = self.clock.now();
-        Ok(from <= now && now.after(Self::RENEW_BEFORE_END) < to)
+        from <= now && now.after(Self::RENEW_BEFORE_END) < to
     }
 }
 

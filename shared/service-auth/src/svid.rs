@@ -99,11 +99,6 @@ pub(crate) fn authority(der: &[u8], trust_domain: &TrustDomain) -> Result<(), Sv
     Ok(())
 }
 
-/// The last second in which the certificate holds.
-pub(crate) fn expires_at(der: &[u8]) -> Result<Timestamp, SvidError> {
-    validity(der).map(|(_, to)| to)
-}
-
 /// The first and the last second in which the certificate holds.
 pub(crate) fn validity(der: &[u8]) -> Result<(Timestamp, Timestamp), SvidError> {
     let certificate = parse(der)?;

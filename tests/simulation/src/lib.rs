@@ -1,1 +1,18 @@
-//! simulation
+//! The platform inside a simulated world: the real services, unmodified, on a network that fails and a disk
+//! that forgets, with every choice made by a seed.
+//!
+//! Read in this order: who is there ([`hosts`]), what they want ([`workload`], [`client`]), what goes wrong
+//! ([`faults`]), what is under them ([`net`], [`storage`], [`time`]), what happened ([`history`]), whether
+//! that was right ([`checker`]), and how one seed is run and how many ([`world`], [`driver`]).
+
+pub mod checker;
+pub mod client;
+pub mod driver;
+pub mod faults;
+pub mod history;
+pub mod hosts;
+pub mod net;
+pub mod storage;
+pub mod time;
+pub mod workload;
+pub mod world;

@@ -26,10 +26,11 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            let problem = Problem::new(ErrorClass::Invalid, "the header content-type must be application/json");
+            let problem =
+                Problem::new(ErrorClass::Invalid, "the header content-type must be application/json");
             return Err(problem.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
-        let body = request.into_body().collect().await.map_err(unread)?;
+        let body = request.into_body().collect().await.map_err(|error| unread(&error))?;
         parse(&body.to_bytes()).map(Self)
     }
 }
@@ -40,8 +41,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case(b"application/json")
 }
 
-fn unread(error: axum::Error) -> Problem {
-    match BodyError::among(&error) {
+fn unread(error: &axum::Error) -> Problem {
+    match BodyError::among(error) {
         Some(known) => known.problem(),
         None => Problem::new(ErrorClass::Invalid, "the body could not be read"),
     }
@@ -49,6 +50,10 @@ fn unread(error: axum::Error) -> Problem {
 
 fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
     oversee(body)?;
+    // serde takes an array for a struct, too.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::new(ErrorClass::Invalid, "the body must be an object"));
+    }
     let mut input = serde_json::Deserializer::from_slice(body);
     typed(&mut input).map_err(Problem::fields)
 }

@@ -69,23 +69,25 @@ fn chain(error: &(dyn std::error::Error + Send + Sync)) -> String {
 
 /// What HTTP wants of an answer for the request's sake.
 pub(super) struct Manners {
-    http1: bool,
+    version: Version,
     last: bool,
     head: bool,
 }
 
 impl Manners {
     pub(super) fn towards<B>(request: &Request<B>, place: Place<'_>) -> Self {
-        let http1 = request.version() < Version::HTTP_2;
-        Self { http1, last: place != Place::Inner, head: request.method() == Method::HEAD }
+        let (version, head) = (request.version(), request.method() == Method::HEAD);
+        Self { version, last: place != Place::Inner, head }
     }
 
     pub(super) fn apply(self, response: &mut Response) {
         // The rest of a body that is too large or too slow is not waited for.
         let unread = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&response.status());
-        if self.http1 && (self.last || unread) {
+        if self.version < Version::HTTP_2 && (self.last || unread) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        // To an answer of a later version than its request hyper would add that the connection stays open.
+        *response.version_mut() = self.version;
         if self.head {
             *response.body_mut() = Body::empty();
         }

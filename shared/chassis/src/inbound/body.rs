@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use http::{Request, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 use types::{Classify, ErrorClass};
 
 use super::{Bounds, Kind};
@@ -22,6 +22,9 @@ pub enum BodyError {
     TooLarge(usize),
     /// Nothing of it came for too long.
     #[error("the body must not pause for more than {} seconds", .0.as_secs_f64())]
+    Paused(Duration),
+    /// It did not come whole in time.
+    #[error("the body must arrive within {} seconds", .0.as_secs_f64())]
     TooSlow(Duration),
     /// Its framing is broken.
     #[error("the body is not framed as its headers say")]
@@ -35,7 +38,7 @@ impl Classify for BodyError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::TooLarge(_) => ErrorClass::TooLarge,
-            Self::TooSlow(_) => ErrorClass::Unavailable,
+            Self::Paused(_) | Self::TooSlow(_) => ErrorClass::Unavailable,
             Self::Broken(_) | Self::Ended(_) => ErrorClass::Invalid,
         }
     }
@@ -52,7 +55,7 @@ impl BodyError {
     pub(crate) fn problem(&self) -> Problem {
         let problem = Problem::new(self.class(), self.to_string());
         match self {
-            Self::TooSlow(_) => problem.with_status(StatusCode::REQUEST_TIMEOUT),
+            Self::Paused(_) | Self::TooSlow(_) => problem.with_status(StatusCode::REQUEST_TIMEOUT),
             _ => problem,
         }
     }
@@ -67,7 +70,11 @@ impl BodyError {
 }
 
 /// The request with its body under the bounds. One that says it is too large is refused unread.
-pub(super) fn limited(kind: Kind, request: Request<Incoming>, bounds: &Bounds) -> Result<Request<Body>, Problem> {
+pub(super) fn limited(
+    kind: Kind,
+    request: Request<Incoming>,
+    bounds: &Bounds,
+) -> Result<Request<Body>, Problem> {
     let said = request.body().size_hint().lower();
     if usize::try_from(said).map_or(true, |said| said > bounds.body) {
         return Err(BodyError::TooLarge(bounds.body).problem());
@@ -75,27 +82,36 @@ pub(super) fn limited(kind: Kind, request: Request<Incoming>, bounds: &Bounds) -
     let bounds = *bounds;
     Ok(request.map(|body| match body.is_end_stream() {
         true => Body::empty(),
-        false => Body::new(Limited { kind, body, left: bounds.body, bounds, idle: None }),
+        false => Body::new(Limited { kind, body, bounds, left: bounds.body, waiting: None, whole: None }),
     }))
 }
 
 struct Limited {
     kind: Kind,
     body: Incoming,
-    left: usize,
     bounds: Bounds,
-    idle: Option<Pin<Box<Sleep>>>,
+    left: usize,
+    waiting: Option<Pin<Box<Sleep>>>,
+    whole: Option<Instant>,
 }
 
 impl Limited {
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let whole = *self.whole.get_or_insert_with(|| Instant::now() + self.bounds.body_whole);
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            let idle = self.bounds.body_idle;
-            ready!(self.idle.get_or_insert_with(|| Box::pin(sleep(idle))).as_mut().poll(cx));
-            return Poll::Ready(Some(Err(BodyError::TooSlow(idle))));
+            return self.poll_patience(cx, whole).map(|error| Some(Err(error)));
         };
-        self.idle = None;
+        self.waiting = None;
         Poll::Ready(frame.map(|frame| self.counted(frame.map_err(BodyError::of)?)))
+    }
+
+    /// Only the client is waited for here; how long the handler takes between two reads is its own affair.
+    fn poll_patience(&mut self, cx: &mut Context<'_>, whole: Instant) -> Poll<BodyError> {
+        let Bounds { body_idle, body_whole, .. } = self.bounds;
+        let until = || Box::pin(sleep_until(whole.min(Instant::now() + body_idle)));
+        ready!(self.waiting.get_or_insert_with(until).as_mut().poll(cx));
+        let over = Instant::now() >= whole;
+        Poll::Ready(if over { BodyError::TooSlow(body_whole) } else { BodyError::Paused(body_idle) })
     }
 
     fn counted(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {

@@ -58,7 +58,8 @@ mod tests {
     const CAP: Duration = Duration::from_secs(30);
 
     fn left(kind: Kind, name: &'static str, value: &str, trusted: bool) -> Result<Duration, String> {
-        let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())]);
+        let headers =
+            HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())]);
         let deadline = of(kind, &headers, trusted, CAP);
         deadline.map(Deadline::remaining).map_err(|problem| problem.detail().to_owned())
     }

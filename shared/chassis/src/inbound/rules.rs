@@ -50,7 +50,10 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
 fn host<B>(request: &Request<B>) -> Result<(), Problem> {
     let target = request.uri().authority();
     let header = match request.headers().get(HOST) {
-        Some(value) => Some(authority(value.as_bytes()).ok_or_else(|| wrong("the header host must be a host and at most a port"))?),
+        Some(value) => Some(
+            authority(value.as_bytes())
+                .ok_or_else(|| wrong("the header host must be a host and at most a port"))?,
+        ),
         None => None,
     };
     match (target, header) {
@@ -86,7 +89,9 @@ mod tests {
     fn told(version: Version, target: &str, headers: &[(&str, &str)]) -> String {
         let request = Request::builder().version(version).uri(target);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        check(&request.body(()).unwrap()).err().map_or_else(String::new, |problem| problem.detail().to_owned())
+        check(&request.body(()).unwrap())
+            .err()
+            .map_or_else(String::new, |problem| problem.detail().to_owned())
     }
 
     #[test]

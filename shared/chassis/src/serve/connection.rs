@@ -14,6 +14,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use super::counters::Counters;
 use super::framing::{Ending, Wire};
@@ -34,6 +35,8 @@ pub(super) struct Host {
     /// End, finished or not.
     cut: CancellationToken,
     were_cut: AtomicUsize,
+    /// The service's, which each of its log lines names.
+    span: Span,
 }
 
 /// A connection in hyper's hands, of either version.
@@ -53,17 +56,19 @@ impl Host {
             finish: finish.clone(),
             cut: CancellationToken::new(),
             were_cut: AtomicUsize::new(0),
+            span: Span::current(),
         }
     }
 
     /// Serves a connection in a task of its own, which gives `slot` back when it ends.
     pub(super) fn spawn(self: &Arc<Self>, io: Io, addr: SocketAddr, slot: OwnedSemaphorePermit) {
         let host = Arc::clone(self);
-        self.env.tasks.spawn("connection", async move {
+        let serve = async move {
             let _open = host.counters.opened();
             host.counters.contain(host.serve(io, addr)).await;
             drop(slot);
-        });
+        };
+        self.env.tasks.spawn("connection", serve.instrument(self.span.clone()));
     }
 
     /// Waits until all slots are free again, and cuts the connections that still have one after `drain`.

@@ -27,7 +27,10 @@ impl Counters {
         );
         Self {
             open: open.get_or_create_owned(&labels),
-            refused: counter("flotilla_connections_refused", "Connections closed because there were too many"),
+            refused: counter(
+                "flotilla_connections_refused",
+                "Connections closed because there were too many",
+            ),
             failed_handshakes: counter("flotilla_handshakes_failed", "TLS handshakes that came to nothing"),
             panicked: counter("flotilla_connections_panicked", "Connections that ended in a panic"),
         }

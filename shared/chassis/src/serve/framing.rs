@@ -25,7 +25,7 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
 
 /// Reads requests off a connection's bytes, as far as they are there.
 #[derive(Debug)]
-pub(super) enum Reader {
+enum Reader {
     /// Within a head. The first `scanned` bytes hold no line end beyond `line`, where the current line starts.
     Head { head: Head, line: usize, scanned: usize },
     /// Within a body of known length.
@@ -38,7 +38,7 @@ pub(super) enum Reader {
 
 /// What the reader says about the bytes it was shown.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+enum Verdict {
     /// So many of them may pass.
     Pass(usize),
     /// A head has begun and more bytes are needed to judge it.
@@ -55,7 +55,7 @@ impl Default for Reader {
 
 impl Reader {
     /// Judges `bytes`, which start where the last ones that passed ended.
-    pub(super) fn judge(&mut self, bytes: &[u8]) -> Result<Verdict, Violation> {
+    fn judge(&mut self, bytes: &[u8]) -> Result<Verdict, Violation> {
         match self {
             Self::Head { head, line, scanned } => {
                 let following = read_lines(head, line, scanned, bytes)?;

@@ -24,8 +24,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // At about 20 KiB each this is 40 MiB, and well below the usual limit of open files.
-            connections: 2_000,
+            // A peer holds a handful of them. At about 20 KiB each they are 20 MiB, within the 1,024 files that a
+            // process usually may open.
+            connections: 1_000,
             // Both outlast the loss of two packets in a row and hold a slot no longer than that.
             handshake: Duration::from_secs(5),
             head: Duration::from_secs(5),

@@ -15,6 +15,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use runtime::Tasks;
+use tracing::Instrument as _;
 
 use super::Limits;
 use super::connection::Finish;
@@ -80,7 +81,8 @@ pub(super) struct Streams {
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let counters = self.counters.clone();
-        self.tasks.spawn("http2 stream", async move { counters.contain(stream).await });
+        let contained = async move { counters.contain(stream).await };
+        self.tasks.spawn("http2 stream", contained.in_current_span());
     }
 }
 

@@ -30,6 +30,10 @@ pub fn finish_all(all: impl IntoIterator<Item = Settings>) -> Result<(), Setting
     if errors.is_empty() { Ok(()) } else { Err(SettingErrors(errors)) }
 }
 
+/// Names of other programs that stand in many environments and look like ours: OpenSSL's own, and the ports
+/// that hosting platforms announce.
+const FOREIGN: [&str; 4] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PORT", "HTTPD_PORT"];
+
 /// The names that are ours.
 struct Names {
     settings: BTreeSet<String>,
@@ -55,7 +59,8 @@ impl Names {
 
     /// The environment is not ours alone, so only what looks like a slip of the finger is wrong there.
     fn variables<'a>(&'a self, sources: &'a Sources) -> impl Iterator<Item = SettingError> + 'a {
-        sources.vars.names().filter(|name| !self.settings.contains(*name)).filter_map(|name| {
+        let others = sources.vars.names().filter(|name| !self.settings.contains(*name) && !FOREIGN.contains(name));
+        others.filter_map(|name| {
             let like = self.meant(name)?.to_owned();
             Some(SettingError::Unknown { name: name.to_owned(), place: Place::Environment, like: Some(like) })
         })

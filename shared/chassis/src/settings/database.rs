@@ -7,8 +7,8 @@ use std::time::Duration;
 use database::{Config, Password, PostgresConfig, SqliteConfig, Timeouts, TlsMode};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::database_url::{DatabaseUrl, PostgresUrl, SslMode};
 use super::Settings;
+use super::database_url::{DatabaseUrl, PostgresUrl, SslMode};
 
 const URL: &str = "postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:PATH";
 

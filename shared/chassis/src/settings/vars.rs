@@ -21,6 +21,13 @@ impl Vars {
         self
     }
 
+    /// The same with `name` set to `value`.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.0.insert(name.to_owned(), value.into());
+        self
+    }
+
     /// The value of `name`. An empty one counts as not given, since `NAME=` is how shells and compose files
     /// pass on what is not set.
     pub fn get(&self, name: &str) -> Option<&OsStr> {

@@ -20,6 +20,7 @@ use types::{ServiceName, Timestamp};
 pub(crate) struct World {
     pub(crate) env: Env,
     pub(crate) metrics: Metrics,
+    pub(crate) red: Red,
     address: String,
     shutdown: CancellationToken,
     drained: oneshot::Receiver<Drained>,
@@ -54,8 +55,7 @@ impl Setup {
 
     /// Listens in memory, where a paused clock moves only when nothing else can.
     pub(crate) async fn in_memory(self) -> World {
-        let clock = Clock::from_tokio(Timestamp::from_micros(1_785_000_000_000_000));
-        self.start(Env::simulated(clock, Random::seeded(1), Net::over(Memory::default()))).await
+        self.start(in_memory()).await
     }
 
     pub(crate) async fn start(self, env: Env) -> World {
@@ -66,7 +66,8 @@ impl Setup {
     pub(crate) fn start_on(self, env: Env, listener: Listener) -> World {
         let metrics = Metrics::new(&ServiceName::new("test-service"), "1");
         let address = listener.local_addr().unwrap().to_string();
-        let inbound = Inbound::new(self.kind, self.router, self.bounds, &env, Red::new(&metrics));
+        let red = Red::new(&metrics);
+        let inbound = Inbound::new(self.kind, self.router, self.bounds, &env, red.clone());
         let server =
             Server { name: "http", listener, transport: self.transport, inbound, limits: self.limits };
         let (shutdown, (told, drained)) = (CancellationToken::new(), oneshot::channel());
@@ -75,13 +76,17 @@ impl Setup {
             let drained = server.run(&served.0, &served.1, told_to, self.drain).await;
             told.send(drained).expect("the test outlives its server");
         });
-        World { env, metrics, address, shutdown, drained }
+        World { env, metrics, red, address, shutdown, drained }
     }
 }
 
 impl World {
+    pub(crate) async fn dial(&self) -> io::Result<Io> {
+        self.env.net.dial(&self.address).await
+    }
+
     pub(crate) async fn connect(&self) -> RawClient {
-        RawClient { io: self.env.net.dial(&self.address).await.expect("the server listens"), read: Vec::new() }
+        RawClient::over(self.dial().await.expect("the server listens"))
     }
 
     /// One request on a connection of its own, and the answer.
@@ -124,11 +129,19 @@ impl RawClient {
 
     /// The next answer, which tells its length.
     pub(crate) async fn reply(&mut self) -> Reply {
+        self.reply_or_end().await.expect("the connection ended before an answer")
+    }
+
+    /// The next answer, unless the connection ends before its first byte.
+    pub(crate) async fn reply_or_end(&mut self) -> Option<Reply> {
         let head_ends = loop {
             if let Some(at) = self.read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break at;
             }
-            assert!(self.read_some().await > 0, "the connection ended before an answer, after {:?}", self.text());
+            if self.read_some().await == 0 {
+                assert_eq!(self.text(), "", "the connection ended within an answer");
+                return None;
+            }
         };
         let head = String::from_utf8(self.read[..head_ends].to_vec()).unwrap();
         let length: usize = header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
@@ -138,7 +151,7 @@ impl RawClient {
         }
         let body = String::from_utf8(self.read[head_ends + 4..ends].to_vec()).unwrap();
         self.read.drain(..ends);
-        Reply { head, body }
+        Some(Reply { head, body })
     }
 
     /// Everything until the server closes the connection.
@@ -198,6 +211,12 @@ impl fmt::Display for Reply {
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let fields = head.lines().filter_map(|line| line.split_once(": "));
     fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+}
+
+/// A world of its own, in which only the test makes time pass.
+pub(crate) fn in_memory() -> Env {
+    let clock = Clock::from_tokio(Timestamp::from_micros(1_785_000_000_000_000));
+    Env::simulated(clock, Random::seeded(1), Net::over(Memory::default()))
 }
 
 type Pending<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;

@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use chassis::{Addrs, Assembly, Background, Caller, Closing, Finding, Platform, Role, RunError, Service, StartError};
+use chassis::{
+    Addrs, Assembly, Background, Caller, Closing, Finding, Platform, Role, RunError, Service, Settings,
+    Sources, StartError, Vars, database_config,
+};
+use database::{Config, SqliteConfig};
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use runtime::Fault;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -23,7 +28,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use types::UserId;
 
-use crate::town::Town;
+use crate::town::{SHOP, Town};
 
 const GATEWAY: &str = "api-gateway";
 
@@ -108,19 +113,16 @@ async fn what_does_not_end_in_time_is_cut_off_and_told() {
     assembly.background.push(Background::new("counting", async |_| pending().await));
     assembly.closing.push(Closing::new("closing the shop", pending()));
     let service = assembly.bind(&platform).await.unwrap();
-    let (addrs, shutdown) = (service.addrs(), CancellationToken::new());
-    let ended = service.run(shutdown.clone());
-    let asking = async {
-        let asked = town.get(GATEWAY, addrs.http, "/slow");
-        let waiting = async {
+    let (end, cut) = with(service, async |addrs, shutdown| {
+        let ending = async {
             is_reached.await.unwrap();
             shutdown.cancel();
-            pending::<()>().await;
         };
-        tokio::select! { answer = asked => panic!("it was answered: {answer:?}"), () = waiting => {} }
-    };
-    let end = tokio::select! { end = ended => end, () = asking => unreachable!("it waits for ever") };
-    let what = ["1 connections", "background tasks", "closing the shop"].map(str::to_owned).to_vec();
+        tokio::join!(town.try_get(GATEWAY, addrs.http, "/slow"), ending).0
+    })
+    .await;
+    assert!(cut.is_err(), "{cut:?}");
+    let what = ["connections (1)", "background tasks", "closing the shop"].map(str::to_owned).to_vec();
     assert_eq!(end, Err(RunError::Cut { within: Duration::from_millis(100), what }));
 }
 
@@ -147,6 +149,47 @@ async fn background_tasks_end_after_the_last_request_and_what_closes_comes_last(
 }
 
 #[tokio::test]
+async fn a_database_is_part_of_readiness_and_is_closed_at_the_end() {
+    let town = Town::new();
+    let platform = town.shop();
+    let config = Config::sqlite(SqliteConfig::at(town.dir.path().join("shop.db")));
+    let database = platform.open_database(&config, &[]).await.unwrap();
+    let assembly = assembly(&platform).with_database(&platform, &database);
+    let service = assembly.bind(&platform).await.unwrap();
+    let (end, ()) = with(service, async |addrs, shutdown| {
+        town.until_ready_is(addrs.admin, StatusCode::OK).await;
+        // It goes away: what is asked from now on is refused.
+        database.close().await;
+        let told = town.until_ready_is(addrs.admin, StatusCode::SERVICE_UNAVAILABLE).await;
+        assert!(
+            told.body.starts_with(r#"{"status":"degraded","checks":{"database":{"status":"failing""#),
+            "{told:?}"
+        );
+        shutdown.cancel();
+    })
+    .await;
+    assert_eq!(end, Ok(()));
+    assert_eq!(platform.env.tasks.running(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_not_reached_is_tried_a_few_times() {
+    let town = Town::new();
+    let platform = town.shop();
+    let nobody = platform.env.net.bind("127.0.0.1:0".parse().unwrap()).await.unwrap().local_addr().unwrap();
+    let url = format!("postgres://ada:hunter2@{nobody}/shop");
+    let vars = Vars::from([("DATABASE_URL", &*url)]);
+    let mut settings = Settings::new(SHOP, Sources { vars, ..Sources::default() });
+    let config = database_config(&mut settings);
+    let begun = Instant::now();
+    let error = platform.open_database(&config, &[]).await.unwrap_err();
+    assert!(error.is_unavailable());
+    assert!(begun.elapsed() >= Duration::from_millis(250 + 500 + 1_000 + 2_000 + 4_000));
+    assert_eq!(error.to_string(), format!("opening postgres://ada@{nobody}/shop"));
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+#[tokio::test]
 async fn a_panic_in_a_task_ends_the_service_in_order() {
     let town = Town::new();
     let platform = town.shop();
@@ -168,7 +211,9 @@ async fn a_taken_port_is_told_with_its_listener() {
     let first = assembly(&platform).bind(&platform).await.unwrap();
     platform.listeners.admin = first.addrs().admin;
     let error = assembly(&platform).bind(&platform).await.unwrap_err();
-    assert!(matches!(&error, StartError::Listen { listener: "admin", addr, .. } if *addr == first.addrs().admin));
+    assert!(
+        matches!(&error, StartError::Listen { listener: "admin", addr, .. } if *addr == first.addrs().admin)
+    );
     assert!(error.is_unavailable());
 }
 

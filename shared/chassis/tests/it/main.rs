@@ -1,5 +1,13 @@
 //! What the chassis promises, tested from outside: to whoever starts a service and to whoever connects to it.
+#![cfg(test)]
 
+mod bad_bodies;
 mod bad_input;
+mod caller;
 mod harness;
+mod inbound;
+mod lifecycle;
+mod process;
+mod serving;
 mod settings;
+mod town;

@@ -36,7 +36,8 @@ fn told(output: &Output) -> (Option<i32>, String) {
 #[tokio::test]
 async fn all_that_is_wrong_with_its_settings_is_told_at_once() {
     let town = Town::new();
-    std::fs::write(town.dir.path().join("flotilla.toml"), "[greeting-service]\ndrain_delay = \"3\"\n").unwrap();
+    std::fs::write(town.dir.path().join("flotilla.toml"), "[greeting-service]\ndrain_delay = \"3\"\n")
+        .unwrap();
     let vars = [("HTTP_PORT", "eighty"), ("GRETING", "hello"), ("LOG_LEVEL", "user=loud")];
     let (code, text) = told(&greeting(&town).envs(vars).output().unwrap());
     assert_eq!(code, Some(64));
@@ -63,7 +64,9 @@ async fn it_does_not_take_up_somebody_elses_identity() {
     town.mount("order-service");
     let (code, text) = told(&command.output().unwrap());
     assert_eq!(code, Some(64));
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    greeting-service: the certificate is made out to spiffe://flotilla.internal/service/order-service, must be to spiffe://flotilla.internal/service/greeting-service
+    "#);
 }
 
 #[tokio::test]

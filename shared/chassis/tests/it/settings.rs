@@ -84,8 +84,8 @@ fn a_file_that_is_no_toml_is_told_by_its_lines() {
     settings.text("NAME", "");
     insta::assert_snapshot!(told(settings.finish()), @r#"
     2 settings are wrong:
-      flotilla.toml:4: unclosed table, expected `]`
       flotilla.toml:2: invalid basic string, expected `"`
+      flotilla.toml:4: unclosed table, expected `]`
     "#);
 }
 

@@ -65,24 +65,27 @@ impl Town {
 
     /// Asks the shop's edge API as `caller`.
     pub(crate) async fn get(&self, caller: &str, addr: SocketAddr, path: &str) -> Answer {
-        let io = self.secured(caller, addr).await;
+        self.try_get(caller, addr, path).await.unwrap()
+    }
+
+    /// The same, where the connection may be cut before the answer.
+    pub(crate) async fn try_get(&self, caller: &str, addr: SocketAddr, path: &str) -> hyper::Result<Answer> {
+        let io = TokioIo::new(self.secured(caller, addr).await);
         let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await.unwrap();
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
         let request = Request::get(format!("https://shop{path}")).body(Empty::<Bytes>::new()).unwrap();
-        let exchange = async { read(sender.send_request(request).await.unwrap()).await };
-        tokio::select! {
-            answer = exchange => answer,
-            ended = connection => panic!("the connection ended: {ended:?}"),
-        }
+        // The connection ends with its sender.
+        let exchange = async move { read(sender.send_request(request).await?).await };
+        tokio::join!(exchange, connection).0
     }
 
     /// Asks an admin listener.
     pub(crate) async fn admin(&self, addr: SocketAddr, path: &str) -> Answer {
-        let io = self.env.net.dial(&addr.to_string()).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io)).await.unwrap();
+        let io = TokioIo::new(self.env.net.dial(&addr.to_string()).await.unwrap());
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
         let request = Request::get(path).header("host", "shop").body(Empty::<Bytes>::new()).unwrap();
-        let exchange = async { read(sender.send_request(request).await.unwrap()).await };
-        tokio::join!(exchange, connection).0
+        let exchange = async move { read(sender.send_request(request).await?).await };
+        tokio::join!(exchange, connection).0.unwrap()
     }
 
     /// Waits until the admin listener tells `status` of the service's readiness.
@@ -118,10 +121,10 @@ impl Town {
     }
 }
 
-async fn read(response: http::Response<hyper::body::Incoming>) -> Answer {
+async fn read(response: http::Response<hyper::body::Incoming>) -> hyper::Result<Answer> {
     let (head, body) = response.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    let body = body.collect().await?.to_bytes().to_vec();
+    Ok(Answer { status: head.status, headers: head.headers, body: String::from_utf8(body).unwrap() })
 }
 
 fn id(name: &str) -> SpiffeId {

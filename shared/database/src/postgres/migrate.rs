@@ -1,16 +1,12 @@
 use std::time::Duration;
 
-use runtime::{Deadline, Env};
+use runtime::Env;
 
 use super::connection::{Connection, Connector};
 use super::error::text;
 use super::pool::{Unanswered, fetch};
 use crate::migration::{APPLIED, Applied, CREATE_RECORD, History, Migration, RECORD, plan};
 use crate::{Dialect, OpenError, Value};
-
-/// How long a service waits at its start for a database that is still starting itself.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// How long to wait for another process that migrates: as long as it may take.
 const LOCK: Duration = Duration::from_secs(600);
@@ -24,7 +20,8 @@ pub(super) async fn bring_up(
     env: &Env,
     histories: &[History<'_>],
 ) -> Result<(), OpenError> {
-    let mut connection = connect(connector, env).await?;
+    let connection = connector.connect(LOCK, connector.timeouts().migration).await;
+    let mut connection = connection.map_err(|reason| connector.cannot_open(reason))?;
     let failed = |error: tokio_postgres::Error| OpenError::Record(text(&error));
     connection.client().batch_execute(TAKE_LOCK).await.map_err(failed)?;
     connection.client().batch_execute(CREATE_RECORD).await.map_err(failed)?;
@@ -36,19 +33,6 @@ pub(super) async fn bring_up(
         }
     }
     Ok(())
-}
-
-async fn connect(connector: &Connector, env: &Env) -> Result<Connection, OpenError> {
-    let deadline = Deadline::within(PATIENCE);
-    loop {
-        let statement = connector.timeouts().migration;
-        match connector.connect(LOCK, statement).await {
-            Ok(connection) => return Ok(connection),
-            Err(reason) if deadline.has_passed() => return Err(connector.cannot_open(reason)),
-            Err(reason) => tracing::warn!(reason, "the database is not there yet"),
-        }
-        tokio::time::sleep(PAUSE + env.random.jitter(PAUSE)).await;
-    }
 }
 
 async fn applied(connection: &mut Connection, history: &History<'_>) -> Result<Vec<Applied>, OpenError> {

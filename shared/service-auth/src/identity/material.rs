@@ -65,7 +65,7 @@ impl Material {
         let key = private_key(&source.key)?;
         let own_rule = |rule| IdentityError::Svid { place: source.chain.0.clone(), rule };
         let id = svid::workload_of_any(&chain[0]).map_err(own_rule)?;
-        let expires_at = svid::expires_at(&chain[0]).map_err(own_rule)?;
+        let (_, expires_at) = svid::validity(&chain[0]).map_err(own_rule)?;
         let trust_domain = id.trust_domain();
         let roots = Arc::new(roots(&source.roots, &trust_domain)?);
         let provider = Arc::new(aws_lc_rs::default_provider());

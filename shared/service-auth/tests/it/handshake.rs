@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, HandshakeKind};
+use rustls::{AlertDescription, ClientConfig, HandshakeKind, PeerIncompatible};
 use service_auth::{Alpn, Identity, Pem, Protocol, Secured, SpiffeId, SvidError, TlsError, TrustDomain};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::client::TlsStream;
@@ -99,8 +99,11 @@ async fn an_unsound_certificate_is_no_server_to_speak_to() {
 async fn a_client_without_a_certificate_is_not_let_in() {
     let (authority, clock) = (Authority::new(), Hands::default().clock());
     let callee = authority.identity("user-service", &clock);
-    let (accepted, _) = accept_stranger(&callee, ends::client(None, &TLS13)).await;
+    let (accepted, client) = accept_stranger(&callee, ends::client(None, &TLS13)).await;
     assert!(matches!(accepted, Err(TlsError::NoCertificate)), "{accepted:?}");
+    let refused = client.unwrap().read_u8().await.unwrap_err();
+    let told = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+    assert_eq!(refused.get_ref().and_then(|error| error.downcast_ref()), Some(&told));
 }
 
 #[tokio::test]
@@ -109,7 +112,8 @@ async fn an_older_tls_is_not_spoken() {
     let callee = authority.identity("user-service", &clock);
     let pem = authority.sign(&leaf(&[id("order-service").as_str()]));
     let (accepted, client) = accept_stranger(&callee, ends::client(Some(&pem), &TLS12)).await;
-    assert!(matches!(accepted, Err(TlsError::Handshake(_))), "{accepted:?}");
+    let Err(TlsError::Handshake(error)) = accepted else { panic!("{accepted:?}") };
+    assert_eq!(error, PeerIncompatible::Tls12NotOfferedOrEnabled.into());
     assert!(client.is_none());
 }
 

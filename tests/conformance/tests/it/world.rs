@@ -151,9 +151,14 @@ pub(crate) struct Server(tokio_postgres::Config);
 
 /// What `cargo xtask test` tells its tests; nothing where an engine cannot be had, except in CI.
 #[expect(clippy::disallowed_methods, reason = "the environment is how xtask tells where the engines are")]
+#[expect(clippy::print_stdout, reason = "xtask counts a test that says so as skipped")]
 pub(crate) fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok();
-    assert!(value.is_some() || std::env::var("CI").is_err(), "{name} is not set; use `cargo xtask test`");
+    if value.is_none() {
+        let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+        assert!(!in_ci, "{name} is not set; use `cargo xtask test`");
+        println!("{name} is not set");
+    }
     value
 }
 

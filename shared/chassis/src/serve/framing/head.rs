@@ -238,7 +238,10 @@ mod tests {
             ("content-length: 18446744073709551616", Violation::ContentLength),
             ("content-length: 1\r\ntransfer-encoding: chunked", Violation::TwoLengths),
             ("transfer-encoding: chunked\r\ncontent-length: 1", Violation::TwoLengths),
-            ("transfer-encoding: chunked\r\ntransfer-encoding: chunked", Violation::Twice("transfer-encoding")),
+            (
+                "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+                Violation::Twice("transfer-encoding"),
+            ),
             ("transfer-encoding: gzip, chunked", Violation::TransferEncoding),
             ("transfer-encoding: chunked, identity", Violation::TransferEncoding),
             ("transfer-encoding: xchunked", Violation::TransferEncoding),

@@ -1,0 +1,246 @@
+//! What can be done with accounts. The edge API and the internal one both come here.
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
+
+use database::{Batch, CommitError, Database, ReadError};
+use runtime::{Clock, Deadline, Ids};
+use secrecy::SecretString;
+use types::{Classify, Email, ErrorClass, FieldError, Id, UserId};
+use uuid::Uuid;
+
+use crate::account::{Account, Change, NewAccount, Role};
+use crate::password::{HashError, NewPassword, Passwords, Verdict};
+use crate::store;
+
+/// How often a change without a stated version is tried again because somebody was quicker. Each round at
+/// least one of the rivals gets through, and more than a few on one account is no accident.
+const TRIES: usize = 8;
+
+/// The accounts of the platform.
+#[derive(Clone)]
+pub(crate) struct Directory {
+    pub(crate) database: Database,
+    pub(crate) passwords: Passwords,
+    pub(crate) ids: Ids,
+    pub(crate) clock: Clock,
+}
+
+/// Some accounts, in the order of their making.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) accounts: Vec<Account>,
+    /// The account to go on after; none on the last page.
+    pub(crate) next: Option<UserId>,
+}
+
+/// Why something was not done with an account.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DirectoryError {
+    #[error("the request has wrong fields")]
+    Invalid(Vec<FieldError>),
+    #[error("there is no such account")]
+    NotFound,
+    #[error("the e-mail address has an account already")]
+    EmailTaken,
+    #[error("the account has changed since it was read")]
+    Stale,
+    #[error("the e-mail address and the password do not belong together")]
+    WrongCredentials,
+    #[error("the password cannot be checked or kept now")]
+    Password(#[from] HashError),
+    #[error("the accounts cannot be read")]
+    Read(#[from] ReadError),
+    #[error("the accounts cannot be written")]
+    Commit(#[source] CommitError),
+}
+
+impl From<CommitError> for DirectoryError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Constraint(name) if name == store::EMAIL_IS_TAKEN => Self::EmailTaken,
+            other => Self::Commit(other),
+        }
+    }
+}
+
+impl Classify for DirectoryError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Invalid(_) => ErrorClass::Invalid,
+            Self::NotFound => ErrorClass::NotFound,
+            Self::EmailTaken => ErrorClass::Conflict,
+            Self::Stale => ErrorClass::Precondition,
+            Self::WrongCredentials => ErrorClass::Unauthenticated,
+            Self::Password(error) => error.class(),
+            Self::Read(error) => error.class(),
+            // Every other constraint repeats what the types promise.
+            Self::Commit(CommitError::Constraint(_)) => ErrorClass::Internal,
+            Self::Commit(error) => error.class(),
+        }
+    }
+}
+
+impl DirectoryError {
+    /// The fields that are wrong.
+    pub(crate) fn fields(&self) -> &[FieldError] {
+        match self {
+            Self::Invalid(fields) => fields,
+            _ => &[],
+        }
+    }
+}
+
+impl Directory {
+    /// Makes an account. Doing so again after an unknown outcome may come to `EmailTaken`.
+    pub(crate) async fn create(
+        &self,
+        new: NewAccount,
+        deadline: Deadline,
+    ) -> Result<Account, DirectoryError> {
+        let hash = self.passwords.hash(new.password, deadline).await?;
+        let account = Account {
+            id: self.ids.next(),
+            email: new.email,
+            name: new.name,
+            role: Role::Customer,
+            created_at: self.clock.now(),
+            version: 1,
+        };
+        let mut batch = Batch::new();
+        store::insert(&mut batch, &account, &hash);
+        self.database.commit(batch, deadline).await?;
+        Ok(account)
+    }
+
+    pub(crate) async fn get(&self, id: UserId, deadline: Deadline) -> Result<Account, DirectoryError> {
+        store::find(&self.database, id, deadline).await?.ok_or(DirectoryError::NotFound)
+    }
+
+    /// At most `limit` accounts after `after`, or the first ones.
+    pub(crate) async fn page(
+        &self,
+        after: Option<UserId>,
+        limit: u32,
+        deadline: Deadline,
+    ) -> Result<Page, DirectoryError> {
+        // Less than every id there is.
+        let after = after.unwrap_or(Id::from_uuid(Uuid::nil()));
+        let mut accounts = store::page(&self.database, after, limit + 1, deadline).await?;
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = accounts.len() > wanted;
+        accounts.truncate(wanted);
+        let next = if more { accounts.last().map(|account| account.id) } else { None };
+        Ok(Page { accounts, next })
+    }
+
+    /// Changes an account: as it is, or as it was at the version `seen`.
+    pub(crate) async fn change(
+        &self,
+        id: UserId,
+        change: &Change,
+        seen: Option<i64>,
+        deadline: Deadline,
+    ) -> Result<Account, DirectoryError> {
+        self.revise(id, seen, deadline, |batch, before| match before.changed(change) {
+            Some(after) => {
+                store::update(batch, before, &after);
+                after
+            }
+            None => before.clone(),
+        })
+        .await
+    }
+
+    /// Deletes an account: as it is, or as it was at the version `seen`.
+    pub(crate) async fn delete(
+        &self,
+        id: UserId,
+        seen: Option<i64>,
+        deadline: Deadline,
+    ) -> Result<(), DirectoryError> {
+        self.revise(id, seen, deadline, store::delete).await
+    }
+
+    /// The account that an e-mail address and a password belong to.
+    pub(crate) async fn verify(
+        &self,
+        email: &str,
+        password: SecretString,
+        deadline: Deadline,
+    ) -> Result<Account, DirectoryError> {
+        // What is no address has no account, and costs as much as one that has none.
+        let found = match email.parse::<Email>() {
+            Ok(email) => store::credentials_at(&self.database, &email, deadline).await?,
+            Err(_) => None,
+        };
+        let (account, stored) = found.unzip();
+        match (account, self.passwords.verify(password, stored, deadline).await?) {
+            (Some(account), Verdict::Right) => Ok(account),
+            (Some(account), Verdict::RightAndRenewed(hash)) => {
+                let mut batch = Batch::new();
+                store::renew_hash(&mut batch, &account, &hash);
+                if let Err(error) = self.database.commit(batch, deadline).await {
+                    // The next login tries again.
+                    tracing::warn!(user = %account.id, %error, "a password hash was not renewed");
+                }
+                Ok(account)
+            }
+            _ => Err(DirectoryError::WrongCredentials),
+        }
+    }
+
+    /// Sets a password; where `current` is given it must be the one until now.
+    pub(crate) async fn change_password(
+        &self,
+        id: UserId,
+        current: Option<SecretString>,
+        new: SecretString,
+        deadline: Deadline,
+    ) -> Result<Account, DirectoryError> {
+        let found = store::credentials_of(&self.database, id, deadline).await?;
+        let (account, stored) = found.ok_or(DirectoryError::NotFound)?;
+        let new = NewPassword::parse(new, Some(&account.email)).map_err(|error| {
+            DirectoryError::Invalid(vec![FieldError::of("new_password", error.to_string())])
+        })?;
+        // A proof holds for the version it was given for; without one the last writer wins.
+        let mut seen = None;
+        if let Some(current) = current {
+            if self.passwords.verify(current, Some(stored), deadline).await? == Verdict::Wrong {
+                return Err(DirectoryError::WrongCredentials);
+            }
+            seen = Some(account.version);
+        }
+        let hash = self.passwords.hash(new, deadline).await?;
+        self.revise(id, seen, deadline, |batch, before| {
+            store::set_password(batch, before, &hash);
+            Account { version: before.version + 1, ..before.clone() }
+        })
+        .await
+    }
+
+    /// Commits what `write` makes of the account, and looks again when somebody was quicker.
+    async fn revise<T>(
+        &self,
+        id: UserId,
+        seen: Option<i64>,
+        deadline: Deadline,
+        write: impl Fn(&mut Batch, &Account) -> T,
+    ) -> Result<T, DirectoryError> {
+        for _ in 0..TRIES {
+            let before = self.get(id, deadline).await?;
+            if seen.is_some_and(|version| version != before.version) {
+                return Err(DirectoryError::Stale);
+            }
+            let mut batch = Batch::new();
+            let outcome = write(&mut batch, &before);
+            match self.database.commit(batch, deadline).await {
+                Err(CommitError::Count { .. }) => {}
+                committed => return committed.map(|()| outcome).map_err(DirectoryError::from),
+            }
+        }
+        Err(DirectoryError::Stale)
+    }
+}

@@ -1,0 +1,60 @@
+use runtime::Env;
+
+use super::fixture::{CHEAP, PASSWORD, directory, soon};
+use super::*;
+use crate::password::Cost;
+
+const DEARER: Cost = Cost { iterations: 2, ..CHEAP };
+
+#[tokio::test]
+async fn a_login_renews_a_hash_of_another_cost_and_leaves_the_account_as_it_was() {
+    let (mut directory, _dir) = directory(CHEAP).await;
+    let ada = directory.add("ada").await;
+    directory.passwords = Passwords::new(&Env::system(1), DEARER).unwrap();
+    let stored = async || {
+        let found = store::credentials_of(&directory.database, ada.id, soon()).await;
+        found.unwrap().unwrap()
+    };
+
+    let wrong = directory.verify("ada@example.com", "wrong horse battery".into(), soon()).await;
+    assert!(matches!(wrong, Err(DirectoryError::WrongCredentials)), "{wrong:?}");
+    assert!(stored().await.1.as_str().contains("t=1"));
+
+    assert_eq!(directory.verify("ada@example.com", PASSWORD.into(), soon()).await.unwrap(), ada);
+    let (account, renewed) = stored().await;
+    assert_eq!(account, ada);
+    assert!(renewed.as_str().contains("t=2"));
+
+    assert_eq!(directory.verify("ada@example.com", PASSWORD.into(), soon()).await.unwrap(), ada);
+    assert_eq!(stored().await.1, renewed);
+}
+
+#[tokio::test]
+async fn a_change_meant_for_an_older_version_is_refused_and_changes_nothing() {
+    let (directory, _dir) = directory(CHEAP).await;
+    let ada = directory.add("ada").await;
+    let rename = |name| Change::of_profile(None, Some(name)).unwrap();
+    let renamed = directory.change(ada.id, &rename("Countess"), Some(1), soon()).await.unwrap();
+    assert_eq!(renamed.version, 2);
+    let stale = directory.change(ada.id, &rename("Ada"), Some(1), soon()).await.unwrap_err();
+    assert_eq!(stale.class(), ErrorClass::Precondition);
+    let stale = directory.delete(ada.id, Some(1), soon()).await.unwrap_err();
+    assert_eq!(stale.class(), ErrorClass::Precondition);
+    assert_eq!(directory.get(ada.id, soon()).await.unwrap(), renamed);
+}
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_leaves_the_version() {
+    let (directory, _dir) = directory(CHEAP).await;
+    let ada = directory.add("ada").await;
+    let same = Change::of_profile(Some("ADA@example.com"), Some("ada")).unwrap();
+    assert_eq!(directory.change(ada.id, &same, Some(1), soon()).await.unwrap(), ada);
+}
+
+#[test]
+fn a_constraint_that_is_not_the_callers_fault_is_ours() {
+    let taken = DirectoryError::from(CommitError::Constraint("users_email_key".to_owned()));
+    assert_eq!(taken.class(), ErrorClass::Conflict);
+    let broken = DirectoryError::from(CommitError::Constraint("users_role_check".to_owned()));
+    assert_eq!(broken.class(), ErrorClass::Internal);
+}

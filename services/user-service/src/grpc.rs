@@ -1,0 +1,63 @@
+//! The internal API: `userservice.UserService` for all services, `flotilla.users.v1.AccountsService` for those
+//! who guard the accounts.
+
+mod accounts;
+mod users;
+
+use std::error::Error as _;
+use std::str::FromStr;
+
+use runtime::Deadline;
+use service_auth::{AllowTable, TrustDomain};
+use tonic::service::Routes;
+use tonic::{Request, Status};
+use types::{Classify as _, ErrorClass, FieldError};
+
+use crate::directory::{Directory, DirectoryError};
+
+/// The services on the `grpc` listener.
+pub(crate) fn routes(directory: &Directory) -> Routes {
+    let mut routes = Routes::builder();
+    routes.add_service(users::service(directory.clone())).add_service(accounts::service(directory.clone()));
+    routes.routes()
+}
+
+/// Who may call what: nobody has a right without a call that needs it.
+pub(crate) fn allow(trust_domain: &TrustDomain) -> AllowTable {
+    AllowTable::new(trust_domain)
+        // Whoever shows an order's or a message's owner; refreshing a token reads the account again.
+        .allow(
+            "/userservice.UserService/GetUser",
+            &["auth-service", "order-service", "notification-service", "operator"],
+        )
+        // Registering is part of logging in.
+        .allow("/userservice.UserService/CreateUser", &["auth-service", "operator"])
+        // Owners change and delete their accounts through the edge API, with their own token.
+        .allow("/userservice.UserService/UpdateUser", &["operator", "order-service"])
+        .allow("/userservice.UserService/DeleteUser", &["operator"])
+        .allow("/flotilla.users.v1.AccountsService/*", &["auth-service", "operator"])
+}
+
+fn deadline_of<T>(request: &Request<T>) -> Deadline {
+    let deadline = request.extensions().get().copied();
+    deadline.expect("the chassis gives every request a deadline")
+}
+
+impl From<DirectoryError> for Status {
+    fn from(error: DirectoryError) -> Self {
+        let class = error.class();
+        if class == ErrorClass::Internal {
+            tracing::error!(cause = error.source(), "{error}");
+        }
+        proto::status::of(class, &error.to_string(), error.fields())
+    }
+}
+
+/// The field's value, or why the request is refused.
+fn parse<T: FromStr<Err: ToString>>(field: &str, text: &str) -> Result<T, FieldError> {
+    text.parse().map_err(|error: T::Err| FieldError::of(field, error.to_string()))
+}
+
+fn wrong(field: FieldError) -> DirectoryError {
+    DirectoryError::Invalid(vec![field])
+}

@@ -1,0 +1,13 @@
+//! The user service from outside: over mTLS, on both databases.
+#![cfg(test)]
+
+mod connection;
+mod database;
+mod world;
+
+mod callers;
+mod changing;
+mod creating;
+mod credentials;
+mod edge;
+mod guarding;

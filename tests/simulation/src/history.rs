@@ -1,0 +1,193 @@
+//! What the clients asked for and what they were told, in the order in which they were told it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Of a UUID in its hyphenated form.
+const UUID_LENGTH: usize = 36;
+
+/// A moment of the simulation, in microseconds from its start.
+pub type Micros = u64;
+
+/// What a client may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A new account.
+    Create {
+        /// Its e-mail.
+        email: String,
+        /// Its name, which no other creation or change uses.
+        name: String,
+    },
+    /// What an account holds.
+    Get {
+        /// Its id.
+        id: String,
+    },
+    /// A change of an account, of those fields that are given.
+    Update {
+        /// Its id.
+        id: String,
+        /// The new e-mail.
+        email: Option<String>,
+        /// The new name, which no other creation or change uses.
+        name: Option<String>,
+    },
+    /// The end of an account.
+    Delete {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// An account as a client or the database shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: String,
+    /// Its e-mail.
+    pub email: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What the client was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done; with the account as it is now, where the answer holds one.
+    Done(Option<Account>),
+    /// It cannot be: there is no such account.
+    NotFound,
+    /// It cannot be: the e-mail belongs to another account.
+    EmailTaken,
+    /// It did not happen, and may be tried again.
+    NotDone,
+    /// No answer came, or one that leaves it open.
+    Unknown,
+    /// An answer that a right service never gives to these clients.
+    Unexpected(String),
+}
+
+/// One request and its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The client's host.
+    pub client: String,
+    /// What it asked for.
+    pub operation: Operation,
+    /// When.
+    pub started: Micros,
+    /// When it was told the outcome, or gave up.
+    pub ended: Micros,
+    /// What it was told.
+    pub outcome: Outcome,
+}
+
+impl Attempt {
+    /// Whether the service told that it did as it was asked.
+    pub fn is_acknowledged(&self) -> bool {
+        matches!(self.outcome, Outcome::Done(_))
+    }
+}
+
+/// Everything that happened, as far as a domain expert would tell it: requests with their outcomes, and
+/// faults. The same seed gives the same history; bytes on the wire and the timing within a host do not count.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    attempts: Vec<Attempt>,
+    lines: Vec<String>,
+}
+
+impl History {
+    /// Adds a request that has ended.
+    pub fn attempt(&mut self, attempt: Attempt) {
+        self.lines.push(attempt.to_string());
+        self.attempts.push(attempt);
+    }
+
+    /// Adds something that happened to the world.
+    pub fn event(&mut self, at: Micros, event: impl fmt::Display) {
+        self.lines.push(format!("{} {event}", Moment(at)));
+    }
+
+    /// The requests, in the order of their ends.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    /// How many requests were acknowledged.
+    pub fn acknowledged(&self) -> usize {
+        self.attempts.iter().filter(|attempt| attempt.is_acknowledged()).count()
+    }
+
+    /// The last `count` lines that tell of one of the accounts and e-mails that `words` name, or of a fault.
+    pub fn about(&self, words: &[String], count: usize) -> Vec<String> {
+        let named: BTreeSet<_> = words.iter().flat_map(|text| subjects(text)).collect();
+        let is_about = |line: &&String| {
+            let mut told = subjects(line).peekable();
+            told.peek().is_none() || told.any(|subject| named.contains(subject))
+        };
+        let mut lines: Vec<_> = self.lines.iter().rev().filter(is_about).take(count).cloned().collect();
+        lines.reverse();
+        lines
+    }
+
+    /// A number that two runs share if, and practically only if, they went the same way (FNV-1a).
+    pub fn hash(&self) -> u64 {
+        const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0000_0100_0000_01b3;
+        let bytes = self.lines.iter().flat_map(|line| line.bytes().chain([b'\n']));
+        bytes.fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+    }
+}
+
+/// The accounts and e-mails that a text names.
+fn subjects(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split([' ', '"', ':', ',']);
+    words.filter(|word| word.contains('@') || word.len() == UUID_LENGTH)
+}
+
+/// A moment as people read it: seconds with all six digits.
+struct Moment(Micros);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>3}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { client, operation, started, ended, outcome } = self;
+        write!(f, "{} {client} {operation} -> {outcome} (asked at {})", Moment(*ended), Moment(*started))
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create { email, name } => write!(f, "create {email} {name:?}"),
+            Self::Get { id } => write!(f, "get {id}"),
+            Self::Update { id, email, name } => {
+                write!(f, "update {id}")?;
+                email.iter().try_for_each(|email| write!(f, " {email}"))?;
+                name.iter().try_for_each(|name| write!(f, " {name:?}"))
+            }
+            Self::Delete { id } => write!(f, "delete {id}"),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(None) => f.write_str("done"),
+            Self::Done(Some(Account { id, email, name })) => write!(f, "done {id} {email} {name:?}"),
+            Self::NotFound => f.write_str("not found"),
+            Self::EmailTaken => f.write_str("e-mail taken"),
+            Self::NotDone => f.write_str("not done"),
+            Self::Unknown => f.write_str("unknown"),
+            Self::Unexpected(answer) => write!(f, "UNEXPECTED {answer}"),
+        }
+    }
+}

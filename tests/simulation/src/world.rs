@@ -1,0 +1,252 @@
+//! One seed from beginning to end.
+
+mod service;
+mod stored;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, anyhow};
+use mad_turmoil::time::SimClocksGuard;
+use rand::SeedableRng as _;
+use runtime::Random;
+use serde::{Deserialize, Serialize};
+use service_auth::{Identity, LocalCa, SpiffeId, TrustDomain};
+use turmoil::Sim;
+
+use crate::checker::{self, Table};
+use crate::client::{Client, Shared};
+use crate::faults::{self, Injector};
+use crate::history::Micros;
+use crate::hosts::{CLIENTS, INSTANCES, LATENCY};
+use crate::storage::Disk;
+use crate::time;
+
+use self::service::Instance;
+
+/// How long the clients work and faults happen.
+const WORK: Duration = Duration::from_secs(60);
+
+/// How long reading back may take after that; far more than it does.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often the table is looked at for versions that do not grow.
+const BETWEEN_LOOKS: Micros = 1_000_000;
+
+/// What came of a seed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// What the service did wrong, and what the run failed to try.
+    pub violations: Vec<String>,
+    /// The history's number, the same for the same seed.
+    pub hash: u64,
+    /// How long it was for those inside.
+    pub simulated_seconds: u64,
+    /// What it cost outside, where the system tells; the clocks of this process are simulated.
+    pub cpu_milliseconds: u64,
+    /// How many requests ended.
+    pub attempts: usize,
+    /// How many were acknowledged.
+    pub acknowledged: usize,
+    /// How often each kind of fault took effect.
+    pub faults: BTreeMap<String, u32>,
+    /// The end of the story of what went wrong.
+    pub story: Vec<String>,
+}
+
+/// Runs a seed. Once per process: randomness and clocks are the process's own.
+///
+/// # Errors
+/// The world itself broke; what a service does wrong stands in the report.
+pub fn run(seed: u64) -> anyhow::Result<Report> {
+    let directory = tempfile::tempdir().context("making a directory for the database")?;
+    let identities = Identities::issue(&directory.path().join("ca"))?;
+    mad_turmoil::rand::set_rng(rand::rngs::StdRng::seed_from_u64(seed));
+    let _clocks = SimClocksGuard::init();
+    World::new(seed, &directory.path().join("users.db"), &identities)?.run()
+}
+
+/// The certificates, made outside the simulation: keys come from a source that cannot be seeded.
+struct Identities {
+    service: Identity,
+    operator: Identity,
+}
+
+impl Identities {
+    fn issue(directory: &Path) -> anyhow::Result<Self> {
+        let clock = time::clock();
+        let ca = LocalCa::open(directory, &clock)?;
+        let trust_domain = TrustDomain::default();
+        let identity = |id: &SpiffeId| -> anyhow::Result<Identity> {
+            let pem = ca.issue(id, LocalCa::LEAF_VALIDITY)?;
+            Ok(Identity::from_pem(&pem, ca.roots_pem(), &clock)?)
+        };
+        Ok(Self {
+            service: identity(&SpiffeId::service(&trust_domain, &service::name()))?,
+            operator: identity(&SpiffeId::operator(&trust_domain))?,
+        })
+    }
+}
+
+struct World<'a> {
+    sim: Sim<'a>,
+    disk: Disk,
+    injector: Injector,
+    shared: Rc<RefCell<Shared>>,
+    database: &'a Path,
+    random: Random,
+    tables: Vec<Table>,
+}
+
+impl<'a> World<'a> {
+    fn new(seed: u64, database: &'a Path, identities: &Identities) -> anyhow::Result<Self> {
+        let random = Random::seeded(seed);
+        let disk = Disk::new(Injector::cut);
+        for instance in INSTANCES {
+            disk.attach(instance)?;
+        }
+        let planned = faults::plan(&random, WORK);
+        let injector = Injector::new(disk.clone(), random.clone(), planned);
+        let mut world = Self {
+            sim: network(seed),
+            disk,
+            injector,
+            shared: Rc::default(),
+            database,
+            random,
+            tables: Vec::new(),
+        };
+        world.populate(identities);
+        Ok(world)
+    }
+
+    fn populate(&mut self, identities: &Identities) {
+        for name in INSTANCES {
+            let instance = Instance {
+                name,
+                database: self.database.to_owned(),
+                disk: self.disk.clone(),
+                identity: identities.service.clone(),
+                random: self.random.clone(),
+            };
+            self.sim.host(name, move || instance.clone().run());
+        }
+        for (share, name) in CLIENTS.into_iter().enumerate() {
+            let client =
+                Client::new(name, &identities.operator, self.random.clone(), Rc::clone(&self.shared));
+            self.sim.client(name, async move {
+                client.run(WORK, share, CLIENTS.len()).await;
+                Ok(())
+            });
+        }
+    }
+
+    fn run(mut self) -> anyhow::Result<Report> {
+        let mut next_look = BETWEEN_LOOKS;
+        loop {
+            let is_over = self.sim.step().map_err(|error| anyhow!("the simulation stopped: {error}"))?;
+            let now = micros(self.sim.elapsed());
+            self.injector.advance(&mut self.sim, now, &mut self.shared.borrow_mut().history)?;
+            if now >= next_look {
+                next_look = now + BETWEEN_LOOKS;
+                self.look()?;
+            }
+            if is_over && self.injector.is_done() {
+                break;
+            }
+        }
+        self.end()?;
+        Ok(self.report())
+    }
+
+    /// Notes what is in the table, unless a power loss could still undo something of it: then what is seen
+    /// need not stay, and nobody was told that it would.
+    fn look(&mut self) -> anyhow::Result<()> {
+        if self.disk.is_settled() {
+            self.tables.extend(stored::read(self.database)?);
+        }
+        Ok(())
+    }
+
+    /// Takes the power a last time, so that only what is durable counts.
+    fn end(&mut self) -> anyhow::Result<()> {
+        self.disk.power_off();
+        INSTANCES.into_iter().for_each(|instance| self.sim.crash(instance));
+        self.disk.power_on(&self.random)?;
+        let table = stored::read(self.database)?.context("the database is gone")?;
+        self.tables.push(table);
+        Ok(())
+    }
+
+    fn report(self) -> Report {
+        let shared = self.shared.borrow();
+        let history = &shared.history;
+        let simulated = self.sim.elapsed();
+        let faults = self.injector.happened().clone();
+        let mut violations = checker::violations(history.attempts(), &self.tables);
+        violations.extend(vacuous(simulated, history.acknowledged(), &faults));
+        violations.truncate(MOST_VIOLATIONS);
+        Report {
+            hash: history.hash(),
+            simulated_seconds: simulated.as_secs(),
+            cpu_milliseconds: cpu_milliseconds(),
+            attempts: history.attempts().len(),
+            acknowledged: history.acknowledged(),
+            faults: faults.into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect(),
+            story: history.about(&violations, LONGEST_STORY),
+            violations,
+        }
+    }
+}
+
+/// Whoever reads needs the first few; the rest is mostly their consequence.
+const MOST_VIOLATIONS: usize = 10;
+
+/// About a screen.
+const LONGEST_STORY: usize = 40;
+
+fn network<'a>(seed: u64) -> Sim<'a> {
+    /// Segments that a connection may have under way; beyond a listener's, turmoil gives up altogether.
+    const CAPACITY: usize = 4_096;
+    turmoil::Builder::new()
+        .epoch(SystemTime::UNIX_EPOCH)
+        .simulation_duration(WORK + PATIENCE)
+        .tick_duration(Duration::from_millis(2))
+        .min_message_latency(Duration::from_millis(1))
+        .max_message_latency(LATENCY)
+        .tcp_capacity(CAPACITY)
+        .enable_random_order()
+        .rng_seed(seed)
+        .build()
+}
+
+/// Why a run proves nothing, if it does not.
+fn vacuous(simulated: Duration, acknowledged: usize, faults: &BTreeMap<&'static str, u32>) -> Option<String> {
+    const LEAST_TIME: Duration = Duration::from_secs(60);
+    const LEAST_ACKNOWLEDGED: usize = 200;
+    const LEAST_FAULTS: u32 = 5;
+    const LEAST_KINDS: usize = 3;
+    let count = faults.values().sum::<u32>();
+    let enough = simulated >= LEAST_TIME
+        && acknowledged >= LEAST_ACKNOWLEDGED
+        && count >= LEAST_FAULTS
+        && faults.len() >= LEAST_KINDS;
+    (!enough).then(|| {
+        let kinds = faults.len();
+        format!("vacuous: {simulated:?}, {acknowledged} acknowledged, {count} faults of {kinds} kinds")
+    })
+}
+
+fn micros(elapsed: Duration) -> Micros {
+    Micros::try_from(elapsed.as_micros()).expect("a simulation takes minutes")
+}
+
+/// From Linux's scheduler: the first number is the time on a processor, in nanoseconds.
+fn cpu_milliseconds() -> u64 {
+    let told = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanoseconds = told.split(' ').next().and_then(|first| first.parse::<u64>().ok());
+    nanoseconds.unwrap_or_default() / 1_000_000
+}

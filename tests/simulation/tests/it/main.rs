@@ -1,0 +1,6 @@
+//! What the simulation stands on, and the simulation itself.
+
+mod checking;
+mod forgetting;
+mod network;
+mod replaying;

@@ -1,0 +1,61 @@
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::account;
+use crate::process;
+
+/// The major version that the platform is tested against.
+const MAJOR: &str = "15";
+
+/// Debian starts a cluster of its own at installation unless told not to. `--force-confold` keeps that file from
+/// raising a question nobody is there to answer.
+const INSTALL: &str = r#"
+conf=/etc/postgresql-common/createcluster.conf
+[ -e "$conf" ] || { mkdir -p "${conf%/*}" && echo "create_main_cluster = false" >"$conf"; }
+export DEBIAN_FRONTEND=noninteractive
+get() { apt-get install -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"; }
+get "$@" || { apt-get update && get "$@"; }
+"#;
+
+/// The folder of PostgreSQL's programs; installs them where Debian's packages and the right to do so are there.
+pub(crate) fn postgres() -> Result<PathBuf> {
+    if let Some(bin) = postgres_bin() {
+        return Ok(bin);
+    }
+    packages(&[&format!("postgresql-{MAJOR}"), "openssl"])
+        .with_context(|| format!("PostgreSQL {MAJOR} is not here and cannot be installed"))?;
+    postgres_bin().with_context(|| format!("the package postgresql-{MAJOR} brought no server"))
+}
+
+fn postgres_bin() -> Option<PathBuf> {
+    let debian = Path::new("/usr/lib/postgresql").join(MAJOR).join("bin");
+    let elsewhere = process::read(Command::new("pg_config").arg("--bindir"));
+    let found = [Some(debian), elsewhere.ok().map(|dir| PathBuf::from(dir.trim()))];
+    found.into_iter().flatten().find(|dir| is_major(dir))
+}
+
+fn is_major(bin: &Path) -> bool {
+    // "postgres (PostgreSQL) 15.18 (Debian 15.18-0)"
+    process::read(Command::new(bin.join("postgres")).arg("--version"))
+        .is_ok_and(|line| line.split(' ').nth(2).is_some_and(|v| v.split('.').next() == Some(MAJOR)))
+}
+
+fn packages(names: &[&str]) -> Result<()> {
+    if in_path("apt-get").is_none() {
+        bail!("there is no apt-get: install {} by hand", names.join(" "));
+    }
+    let mut command = if account::is_root() { Command::new("sh") } else { Command::new("sudo") };
+    if !account::is_root() {
+        command.args(["-n", "sh"]);
+    }
+    eprintln!("installing {}", names.join(" "));
+    process::read(command.args(["-c", INSTALL, "install"]).args(names)).map(drop)
+}
+
+/// The file that `name` means on the search path.
+pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+}

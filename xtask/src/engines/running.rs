@@ -1,0 +1,107 @@
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result};
+
+use super::postgres::{Cluster, Durability};
+use super::{folder, install};
+
+/// The word that leaves the cluster to itself.
+const KEEP: &str = "keep";
+
+/// Waits for that word or for the end of its standard input, which comes when we drop the guard and also when we
+/// die of anything at all; then it ends the cluster and removes its folder.
+const WATCH: &str = r#"
+read -r word || true
+[ "$word" != keep ] || exit 0
+[ ! -x "$1/ctl" ] || "$1/ctl" stop
+rm -rf "$1"
+"#;
+
+/// A running cluster that ends with us, however we end.
+pub(crate) struct Running {
+    cluster: Cluster,
+    watchdog: Watchdog,
+}
+
+impl Running {
+    pub(crate) fn start(durability: Durability) -> Result<Self> {
+        let bin = install::postgres()?;
+        let dir = folder::fresh(durability)?;
+        let watchdog = Watchdog::over(&dir)?;
+        let mut cluster = Cluster::create(&dir, &bin, durability)?;
+        cluster.start()?;
+        Ok(Self { cluster, watchdog })
+    }
+
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Lets the cluster run on after us.
+    pub(crate) fn keep(mut self) -> Result<Cluster> {
+        let mut stdin = self.watchdog.0.stdin.take().context("the watchdog does not listen")?;
+        writeln!(stdin, "{KEEP}")?;
+        Ok(self.cluster)
+    }
+}
+
+/// A process that cleans up after us. It sits in a process group of its own: Ctrl-C is for us alone.
+struct Watchdog(Child);
+
+impl Watchdog {
+    fn over(dir: &Path) -> Result<Self> {
+        Command::new("sh")
+            .args(["-c", WATCH, "watchdog"])
+            .arg(dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map(Self)
+            .context("cannot start the process that ends the engines")
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        if let Err(error) = self.0.wait() {
+            eprintln!("the engines may still run: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::POSTGRES;
+    use super::*;
+
+    /// Asks the server over TLS, with its certificate checked against the cluster's authority.
+    fn ask(cluster: &Cluster, sql: &str) -> Result<String> {
+        let url = format!("{}?sslmode=verify-full&sslrootcert={}", cluster.url(), cluster.ca().display());
+        crate::process::read(Command::new("psql").arg(url).args(["-XAtqc", sql]))
+    }
+
+    #[test]
+    fn a_cluster_speaks_tls_comes_back_after_a_kill_and_leaves_nothing() -> Result<()> {
+        if std::env::var_os(POSTGRES).is_none() {
+            println!("{POSTGRES} is not set");
+            return Ok(());
+        }
+        let running = Running::start(Durability::Process)?;
+        let cluster = running.cluster();
+        assert_eq!(ask(cluster, "show synchronous_commit")?.trim(), "on");
+        ask(cluster, "create table kept (id int)")?;
+        cluster.control("kill")?;
+        assert!(!cluster.answers());
+        cluster.control("start")?;
+        assert_eq!(ask(cluster, "select count(*) from kept")?.trim(), "0");
+        let dir = cluster.dir().to_owned();
+        drop(running);
+        assert!(!dir.exists());
+        Ok(())
+    }
+}
