@@ -6,6 +6,11 @@ pub(crate) fn say(line: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{line}")
 }
 
+/// Passes on what a process says that was not meant for us.
+pub(crate) fn pass_on(line: &str) -> io::Result<()> {
+    writeln!(io::stderr(), "{line}")
+}
+
 /// The middle one; figures of a shared machine scatter too much for a mean.
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);

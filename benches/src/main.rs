@@ -1,10 +1,18 @@
 //! Benchmarks, each beside its peer in the same run; what counts is the ratio. `cargo xtask bench NAME` starts
 //! the server they need.
 
+mod connection;
 mod database;
 mod figures;
+mod getuser;
+mod load;
+mod minimal;
 mod neighbours;
+mod process;
 mod server;
+mod start;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -26,14 +34,31 @@ enum Bench {
     Database,
     /// How long the neighbours of a failing batch wait, beside groups in which nothing fails.
     Neighbours,
+    /// gRPC GetUser from PostgreSQL, beside a tonic server that does nothing else.
+    Getuser,
+    /// From exec to ready, and memory at rest and after 1,000 password checks.
+    Start,
+    /// The service that `getuser` measures.
+    #[command(hide = true)]
+    UserService,
+    /// Its peer.
+    #[command(hide = true)]
+    MinimalUserService(minimal::Settings),
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
+    match Cli::parse().bench {
+        Bench::Database => block_on(database::run()),
+        Bench::Neighbours => block_on(neighbours::run()),
+        Bench::Getuser => block_on(getuser::run()),
+        Bench::Start => block_on(start::run()),
+        Bench::UserService => Ok(chassis::run("user-service", [], user_service::build)),
+        Bench::MinimalUserService(settings) => block_on(minimal::serve(settings)),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<()>>) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        match Cli::parse().bench {
-            Bench::Database => database::run().await,
-            Bench::Neighbours => neighbours::run().await,
-        }
-    })
+    runtime.block_on(work)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -33,7 +33,7 @@ pub(crate) fn allow(trust_domain: &TrustDomain) -> AllowTable {
         // Registering is part of logging in.
         .allow("/userservice.UserService/CreateUser", &["auth-service", "operator"])
         // Owners change and delete their accounts through the edge API, with their own token.
-        .allow("/userservice.UserService/UpdateUser", &["operator", "order-service"])
+        .allow("/userservice.UserService/UpdateUser", &["operator"])
         .allow("/userservice.UserService/DeleteUser", &["operator"])
         .allow("/flotilla.users.v1.AccountsService/*", &["auth-service", "operator"])
 }

@@ -8,7 +8,7 @@ use crate::account::Account;
 use crate::password::PasswordHash;
 
 /// The constraint that keeps an address from having two accounts.
-pub(crate) const EMAIL_IS_TAKEN: &str = "x";
+pub(crate) const EMAIL_IS_TAKEN: &str = "users_email_key";
 
 const INSERT: Sql = Sql::new(
     "INSERT INTO users (id, email, name, role, created_at, version, password_hash) \
@@ -58,7 +58,7 @@ pub(crate) fn update(batch: &mut Batch, before: &Account, after: &Account) {
         batch.key(format_args!("email:{}", after.email));
     }
     let Account { email, name, role, .. } = after;
-    batch.run(UPDATE, params![email, name.as_str(), role.as_str(), before.id, before.version]);
+    batch.expect(1, UPDATE, params![email, name.as_str(), role.as_str(), before.id, before.version]);
 }
 
 /// Gives `before` another password, if that is still what is there.

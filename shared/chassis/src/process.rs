@@ -45,7 +45,7 @@ impl LogConfig {
     /// The process logs already.
     pub fn start(&self, settings: &mut Settings) -> Result<(), LogsError> {
         match Logs::init(self.format, &self.filter) {
-            Err(LogsError::Filter { .. }) => {
+            Err(LogsError::Word(_) | LogsError::Filter { .. }) => {
                 settings.reject("LOG_LEVEL", Self::FILTER);
                 Ok(())
             }

@@ -1,5 +1,7 @@
 use types::{Classify, ErrorClass};
 
+use crate::postgres::TlsSetupError;
+
 /// Why a batch, or a transaction, did not commit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
@@ -52,6 +54,11 @@ pub enum CommitError {
 }
 
 impl CommitError {
+    /// The disk failed at the commit. One error goes to every caller of a group, so it is kept as its text.
+    pub(crate) fn unknown(error: &dyn std::error::Error) -> Self {
+        Self::Unknown(error.to_string())
+    }
+
     /// Whether the constraint called `name` stood against it.
     pub fn violates(&self, name: &str) -> bool {
         matches!(self, Self::Constraint(constraint) if constraint == name)
@@ -161,6 +168,9 @@ pub enum OpenError {
         /// What the database said.
         reason: String,
     },
+    /// The connection cannot be encrypted as it should be.
+    #[error(transparent)]
+    Tls(#[from] TlsSetupError),
     /// What was applied so far cannot be read or recorded.
     #[error("reading which migrations were applied: {0}")]
     Record(String),

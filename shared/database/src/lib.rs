@@ -26,6 +26,7 @@ pub use error::{CommitError, OpenError, ReadError};
 pub use handle::Database;
 pub use lease::Lease;
 pub use migration::Migration;
+pub use postgres::TlsSetupError;
 pub use row::{FromValue, Row};
 pub use sql::{Dialect, Sql};
 pub use transaction::Transaction;

@@ -24,6 +24,7 @@ use self::alone::{Alone, WORKERS};
 use self::connection::Connector;
 use self::lane::Lane;
 use self::pool::Pool;
+pub use self::tls::TlsSetupError;
 pub(crate) use self::transaction::PostgresTransaction;
 use crate::group::{Job, MOST_WAITING, Writer, run_lane};
 use crate::metrics::DatabaseMetrics;

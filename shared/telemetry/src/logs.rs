@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::str::FromStr;
 
 use runtime::Clock;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
@@ -44,13 +45,17 @@ impl FromStr for LogFormat {
 /// Why there are no logs.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
-    /// The filter's text is wrong.
-    #[error("`{part}` is no log filter: {reason}")]
+    /// A lone word of the filter is no level.
+    #[error("`{0}` is no log filter: must be off, error, warn, info, debug, trace or TARGET=LEVEL")]
+    Word(String),
+    /// The filter's text is wrong in another way.
+    #[error("`{filter}` is no log filter")]
     Filter {
-        /// The part that is wrong.
-        part: String,
+        /// The text.
+        filter: String,
         /// What is wrong with it.
-        reason: String,
+        #[source]
+        source: ParseError,
     },
     /// This process logs already.
     #[error("logs can be set up only once in a process")]

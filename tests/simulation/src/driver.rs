@@ -60,7 +60,7 @@ impl Driver {
             let Some(Running { seed, process }) = running.pop_front() else { break };
             summary.add(out, seed, await_end(process)?)?;
         }
-        summary.tell(out)?;
+        summary.tell(out, self.twice)?;
         Ok(summary.failed.is_empty())
     }
 }
@@ -139,7 +139,7 @@ impl Summary {
         self.slowest = self.slowest.max(Some((report.cpu_milliseconds, seed)));
     }
 
-    fn tell(&self, out: &mut impl Write) -> io::Result<()> {
+    fn tell(&self, out: &mut impl Write, twice: bool) -> io::Result<()> {
         let Self { runs, simulated_seconds, attempts, acknowledged, .. } = self;
         writeln!(out, "{runs} runs, {simulated_seconds} simulated seconds")?;
         writeln!(out, "{attempts} requests, {acknowledged} of them acknowledged")?;
@@ -148,6 +148,7 @@ impl Summary {
             writeln!(out, "slowest: seed {seed} with {milliseconds} ms of processor")?;
         }
         match &self.failed[..] {
+            [] if twice => writeln!(out, "no violation, and every seed went the same way twice"),
             [] => writeln!(out, "no violation"),
             failed => writeln!(out, "FAILED: seeds {failed:?}"),
         }

@@ -33,8 +33,8 @@ pub(super) type Settled = (Pending, Result<(), CommitError>);
 struct Work {
     left: Vec<Pending>,
     settled: Vec<Settled>,
-    /// Whether each batch runs behind a savepoint of its own, because one has failed.
-    apart: bool,
+    /// Batches that have failed the transaction for all.
+    culprits: usize,
 }
 
 impl Committer {
@@ -44,10 +44,11 @@ impl Committer {
 
     /// Commits as much of the group as can be, in one transaction.
     ///
-    /// First without savepoints, in one round trip. If a batch fails, it is left out and the others run again
-    /// at once, each behind a savepoint: one fsync for all of them, however many more fail.
+    /// First in one round trip. If a batch fails, it is left out and the others run again at once, which costs
+    /// them what it cost before. If one more fails, each runs behind a savepoint of its own: still one fsync
+    /// for all of them, however many fail then.
     pub(super) async fn commit(&mut self, group: Vec<Pending>) -> Vec<Settled> {
-        let mut work = Work { settled: Vec::with_capacity(group.len()), left: group, apart: false };
+        let mut work = Work { settled: Vec::with_capacity(group.len()), left: group, culprits: 0 };
         for _ in 0..MOST_ATTEMPTS {
             work.refuse_late();
             let Some(deadline) = work.deadline() else { break };
@@ -68,7 +69,7 @@ impl Committer {
         }
         let receipt = self.connector.env().ids.uuid();
         let leave = params![connection.last_receipt(), receipt];
-        let ended = deadline.bound(run(&connection, &work.left, &leave, work.apart)).await;
+        let ended = deadline.bound(run(&connection, &work.left, &leave, work.culprits > 1)).await;
         match ended.unwrap_or_else(|_| Ended::lost("the server did not answer", &work.left)) {
             Ended::Committed(outcomes) => {
                 connection.left(receipt);
@@ -131,7 +132,7 @@ impl Work {
 
     fn leave_out(&mut self, culprit: usize, error: CommitError) {
         self.settled.push((self.left.remove(culprit), Err(error)));
-        self.apart = true;
+        self.culprits += 1;
     }
 
     /// Prepares what the batches need, and settles those that the server or their types refuse already.

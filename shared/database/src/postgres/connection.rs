@@ -51,9 +51,7 @@ impl Connector {
             .connect_timeout(timeouts.connect)
             .keepalives_idle(UNACKNOWLEDGED)
             .tcp_user_timeout(UNACKNOWLEDGED);
-        let tls = client_config(&config.tls)
-            .map_err(|reason| OpenError::Connect { database: name.clone(), reason })?
-            .map(MakeRustlsConnect::new);
+        let tls = client_config(&config.tls)?.map(MakeRustlsConnect::new);
         Ok(Self { server, tls, timeouts, name, env: env.clone() })
     }
 

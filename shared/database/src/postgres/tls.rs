@@ -1,14 +1,46 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::TlsMode;
+
+/// Why a connection could not be encrypted as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsSetupError {
+    /// The file with the root certificates is no PEM text, or not there.
+    #[error("root certificates in {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: pem::Error,
+    },
+    /// A root certificate is none.
+    #[error("root certificates in {}: {source}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Error,
+    },
+    /// There is no root certificate in the file.
+    #[error("root certificates in {}: {source}", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: VerifierBuilderError,
+    },
+    /// The cryptography at hand knows none of the versions that are safe.
+    #[error("choosing a version of TLS")]
+    Versions(#[from] Error),
+}
 
 /// How much is asked of the server's certificate.
 #[derive(Debug)]
@@ -22,7 +54,7 @@ enum Check {
 }
 
 /// rustls' client for `mode`, or nothing where the connection stays plain.
-pub(super) fn client_config(mode: &TlsMode) -> Result<Option<ClientConfig>, String> {
+pub(super) fn client_config(mode: &TlsMode) -> Result<Option<ClientConfig>, TlsSetupError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let check = match mode {
         TlsMode::Disable => return Ok(None),
@@ -31,23 +63,20 @@ pub(super) fn client_config(mode: &TlsMode) -> Result<Option<ClientConfig>, Stri
         TlsMode::VerifyFull(roots) => Check::ChainAndName(verifier(roots, &provider)?),
     };
     let versions =
-        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-    let config = versions.map_err(|error| error.to_string())?;
+        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let verifier = Arc::new(Verifier { check, provider });
-    Ok(Some(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
+    Ok(Some(versions.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }
 
-fn verifier(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, String> {
-    let unreadable =
-        |reason: &dyn std::fmt::Display| format!("root certificates in {}: {reason}", path.display());
+fn verifier(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, TlsSetupError> {
+    let unreadable = |source: pem::Error| TlsSetupError::Unreadable { path: path.to_owned(), source };
+    let unusable = |source: Error| TlsSetupError::Unusable { path: path.to_owned(), source };
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))? {
-        let certificate = certificate.map_err(|error| unreadable(&error))?;
-        roots.add(certificate).map_err(|error| unreadable(&error))?;
+    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+        roots.add(certificate.map_err(unreadable)?).map_err(unusable)?;
     }
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map_err(|error| unreadable(&error))
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    builder.build().map_err(|source| TlsSetupError::Empty { path: path.to_owned(), source })
 }
 
 #[derive(Debug)]

@@ -62,7 +62,7 @@ impl SqliteWriter {
         let committed = self.connection.control("COMMIT");
         committed.map_err(|error| {
             self.roll_back();
-            CommitError::Unknown(error.to_string())
+            CommitError::unknown(&error)
         })
     }
 

@@ -10,16 +10,14 @@ const BASE: &str = "error,h2=warn,hyper=warn,hyper_util=warn,mio=warn,rustls=war
 
 /// Reads a filter strictly: a part that is wrong is an error, not a part that is left out.
 pub(super) fn parse(text: &str) -> Result<EnvFilter, LogsError> {
-    let wrong = |part: &str, reason: String| LogsError::Filter { part: part.to_owned(), reason };
     // A lone word that is no level would be taken for a target, and everything else would fall silent.
     let lone = |part: &&str| !part.is_empty() && !part.contains(['=', '[', ']', ':']);
     let words = text.split(',').map(str::trim).filter(lone);
     if let Some(word) = words.into_iter().find(|word| word.parse::<LevelFilter>().is_err()) {
-        let reason = "must be off, error, warn, info, debug, trace or TARGET=LEVEL".to_owned();
-        return Err(wrong(word, reason));
+        return Err(LogsError::Word(word.to_owned()));
     }
     let whole = EnvFilter::builder().parse(format!("{BASE},{text}"));
-    whole.map_err(|error| wrong(text, error.to_string()))
+    whole.map_err(|source| LogsError::Filter { filter: text.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -29,7 +27,7 @@ mod tests {
     #[test]
     fn a_word_that_is_no_level_is_refused_rather_than_muting_everything() {
         for text in ["inof", "info,user_service", "debug,h2=loud", "user_service=debug=info"] {
-            assert!(matches!(parse(text), Err(LogsError::Filter { .. })), "{text}");
+            assert!(matches!(parse(text), Err(LogsError::Word(_) | LogsError::Filter { .. })), "{text}");
         }
         let refused = parse("inof").unwrap_err();
         assert_eq!(

@@ -81,7 +81,7 @@ async fn whoever_finds_no_free_connection_in_time_is_told(mut world: World) {
 
 async fn a_server_that_would_lose_commits_is_refused(mut world: World) {
     let outsider = world.outsider();
-    let database = outsider.client.query_one("SELECT current_database()", &[]).await.unwrap().get::<_, String>(0);
+    let database = outsider.database().await;
     outsider.run(&format!("ALTER DATABASE {database} SET synchronous_commit = off")).await;
     world.config.timeouts.connect = Duration::from_millis(500);
     let refused = world.open_with(&[]).await.unwrap_err().to_string();

@@ -16,6 +16,7 @@ on_both! {
     a_row_that_somebody_else_holds_delays_only_its_own_batch,
     a_row_that_is_held_past_the_deadline_is_busy_and_unchanged,
     a_deadlock_with_somebody_else_is_tried_again_until_it_is_done,
+    a_deadlock_anywhere_in_a_full_group_fails_nobody,
 }
 
 /// Adds up under optimistic locks from two processes' worth of connections.
@@ -126,4 +127,36 @@ async fn a_deadlock_with_somebody_else_is_tried_again_until_it_is_done(world: Wo
     assert_eq!(outcome, Ok(()));
     assert_eq!(number(&database, AMOUNT, params![held]).await, 101);
     assert_eq!(number(&database, AMOUNT, params![free]).await, 1001);
+}
+
+/// As many as a group holds.
+const FULL: usize = 64;
+
+async fn a_deadlock_anywhere_in_a_full_group_fails_nobody(world: World) {
+    let outsider = world.outsider();
+    // The platform's connections, made from now on, notice a deadlock before they give up waiting; the
+    // outsider, connected before, does not.
+    outsider.run(&format!("ALTER DATABASE {} SET deadlock_timeout = '5ms'", outsider.database().await)).await;
+    let (database, held, free) = with_one_row_held(&world).await;
+    outsider.run("COMMIT").await;
+    for place in 0..FULL {
+        outsider.run(&format!("BEGIN; UPDATE notes SET amount = amount + 1 WHERE id = '{held}'")).await;
+        let batches = (0..FULL).map(|at| {
+            if at != place {
+                return note(world.id(), &format!("{place} {at}"), 0);
+            }
+            let mut crossing = Batch::new();
+            crossing.expect(1, ADD, params![1_i64, free]).expect(1, ADD, params![1_i64, held]);
+            crossing
+        });
+        let group = join_all(batches.map(|batch| commit(&database, batch)));
+        let crossing = async {
+            outsider.run(&format!("UPDATE notes SET amount = amount + 1 WHERE id = '{free}'; COMMIT")).await;
+        };
+        let (outcomes, ()) = tokio::join!(group, crossing);
+        assert_eq!(outcomes, vec![Ok(()); FULL], "the deadlock was at {place}");
+    }
+    let both = 2 * i64::try_from(FULL).unwrap();
+    assert_eq!(number(&database, AMOUNT, params![free]).await, both);
+    assert_eq!(number(&database, AMOUNT, params![held]).await, 100 + both);
 }

@@ -28,6 +28,11 @@ impl Outsider {
         self.client.query_one(sql, &[]).await.expect("the query runs").get(0)
     }
 
+    /// The name of the database it is connected to.
+    pub(crate) async fn database(&self) -> String {
+        self.client.query_one("SELECT current_database()", &[]).await.expect("the query runs").get(0)
+    }
+
     /// How many connections of the platform's were ended.
     pub(crate) async fn end_connections(&self) -> i64 {
         self.number(
