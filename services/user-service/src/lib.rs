@@ -8,8 +8,8 @@ mod http;
 mod password;
 mod store;
 
-use chassis::{Assembly, Closing, Platform, Service, StartError};
-use database::{Database, Migration, migration};
+use chassis::{Assembly, Platform, Service, StartError};
+use database::{Migration, migration};
 
 pub use self::config::Config;
 use self::directory::Directory;
@@ -27,19 +27,13 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
     let passwords = passwords.map_err(|error| StartError::Other(Box::new(error)))?;
     let database = platform.open_database(&config.database, MIGRATIONS).await?;
     let (ids, clock) = (platform.env.ids.clone(), platform.env.clock.clone());
-    let directory = Directory { database, passwords, ids, clock };
-    let closing = Closing::new("database", close(directory.database.clone()));
+    let directory = Directory { database: database.clone(), passwords, ids, clock };
     let assembly = Assembly {
         http: http::routes(directory.clone()),
         grpc: grpc::routes(&directory),
         allow: grpc::allow(&platform.trust_domain),
         contracts: &[proto::DESCRIPTOR_SET],
-        background: Vec::new(),
-        closing: vec![closing],
+        ..Assembly::new(&platform.trust_domain)
     };
-    assembly.bind(&platform).await
-}
-
-async fn close(database: Database) {
-    database.close().await;
+    assembly.with_database(&platform, &database).bind(&platform).await
 }

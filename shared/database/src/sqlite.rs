@@ -56,7 +56,7 @@ impl Sqlite {
         env.tasks.spawn_dedicated("sqlite-writer", running.track_future(lane))?;
         for _ in 0..config.readers.max(1) {
             let connection = Connection::open_reader(config, timeouts)?;
-            let reader = run_reader(queue.clone(), connection);
+            let reader = run_reader(queue.clone(), connection, env.random.clone());
             env.tasks.spawn_dedicated("sqlite-reader", running.track_future(reader))?;
         }
         Ok(Self { writer, reads, running })

@@ -12,6 +12,9 @@ use crate::batch::{Expected, Statement};
 use crate::row::MOST_ROWS;
 use crate::{CommitError, Dialect, OpenError, ReadError, Row, Sql, SqliteConfig, Timeouts, Value};
 
+/// The longest pause between two looks at whether another process still holds the file; a commit takes about this.
+pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(5);
+
 /// Texts a connection keeps prepared: more than a service has.
 const PREPARED: usize = 256;
 

@@ -1,18 +1,13 @@
-use std::time::Duration;
-
 use runtime::{Deadline, Random};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::connection::{Connection, commit_error};
+use super::connection::{BUSY_PAUSE, Connection, commit_error};
 use crate::group::{Job, Pending, Writer};
 use crate::metrics::DatabaseMetrics;
 use crate::row::MOST_ROWS;
 use crate::transaction::LIMIT;
 use crate::{CommitError, ReadError, Row, Sql, Value};
-
-/// The longest pause between two looks at whether another process still writes; a commit takes about this.
-const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// The one connection that writes.
 pub(super) struct SqliteWriter {
