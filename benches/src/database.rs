@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -68,25 +69,39 @@ pub(crate) fn two_rows(env: &Env) -> Batch {
 }
 
 async fn commits_per_second(env: &Env, database: &Database, callers: usize) -> Result<f64> {
+    let ids = env.clone();
+    rate(env, std::slice::from_ref(database), callers, Arc::new(move |_, _| two_rows(&ids))).await
+}
+
+/// What a caller commits next, by its number and its turn.
+pub(crate) type Next = Arc<dyn Fn(usize, usize) -> Batch + Send + Sync>;
+
+/// Transactions per second of callers who each wait for their last one, spread over `databases`.
+pub(crate) async fn rate(env: &Env, databases: &[Database], callers: usize, next: Next) -> Result<f64> {
     let began = Instant::now();
     let until = began + SPAN;
-    let caller = || {
-        let (env, database) = (env.clone(), database.clone());
+    let start = |caller: usize| {
+        let (database, next) = (databases[caller % databases.len()].clone(), Arc::clone(&next));
         let (done, count) = tokio::sync::oneshot::channel();
-        env.clone().tasks.spawn("caller", async move {
-            let mut commits = 0_u32;
-            let mut outcome = Ok(());
-            while Instant::now() < until && outcome.is_ok() {
-                outcome = database.commit(two_rows(&env), Deadline::within(PATIENCE)).await;
-                commits += 1;
+        env.tasks.spawn("caller", async move {
+            let mut outcome = Ok(0);
+            for turn in 0.. {
+                if Instant::now() >= until || outcome.is_err() {
+                    break;
+                }
+                outcome = database.commit(next(caller, turn), soon()).await.map(|()| turn + 1);
             }
             // Whoever asked has gone only when the whole bench has failed.
-            drop(done.send(outcome.map(|()| commits)));
+            drop(done.send(outcome));
         });
         async { anyhow::Ok(count.await??) }
     };
-    let counts = try_join_all((0..callers).map(|_| caller())).await?;
-    Ok(f64::from(counts.iter().sum::<u32>()) / began.elapsed().as_secs_f64())
+    let counts = try_join_all((0..callers).map(start)).await?;
+    Ok(counts.iter().sum::<usize>() as f64 / began.elapsed().as_secs_f64())
+}
+
+pub(crate) fn soon() -> Deadline {
+    Deadline::within(PATIENCE)
 }
 
 async fn pgbench(url: &str) -> Result<f64> {

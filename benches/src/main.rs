@@ -5,6 +5,7 @@ mod connection;
 mod database;
 mod figures;
 mod getuser;
+mod hot;
 mod load;
 mod minimal;
 mod neighbours;
@@ -34,6 +35,8 @@ enum Bench {
     Database,
     /// How long the neighbours of a failing batch wait, beside groups in which nothing fails.
     Neighbours,
+    /// Twenty rows that 64 callers change, beside rows of each caller's own.
+    Hot,
     /// gRPC GetUser from PostgreSQL, beside a tonic server that does nothing else.
     Getuser,
     /// From exec to ready, and memory at rest and after 1,000 password checks.
@@ -50,6 +53,7 @@ fn main() -> Result<ExitCode> {
     match Cli::parse().bench {
         Bench::Database => block_on(database::run()),
         Bench::Neighbours => block_on(neighbours::run()),
+        Bench::Hot => block_on(hot::run()),
         Bench::Getuser => block_on(getuser::run()),
         Bench::Start => block_on(start::run()),
         Bench::UserService => Ok(chassis::run("user-service", [], user_service::build)),

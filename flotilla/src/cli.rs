@@ -8,11 +8,20 @@ use clap::{Args, Parser, Subcommand};
 use crate::run::run;
 use crate::up::up;
 
+/// The codes of [`Failure`], and who would do what about them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    ended in order, by SIGTERM or Ctrl-C
+  64   wrong usage or settings; all that is wrong is told at once
+  69   a port, a file or a database cannot be had; the same start may succeed later
+  70   a fault of the program, or the drain took longer than DRAIN_TIMEOUT
+  130  ended at once by a second signal";
+
 /// A microservices platform that starts with one command.
 ///
 /// Without a command it does what `flotilla up` does.
 #[derive(Debug, Parser)]
-#[command(name = "flotilla", version, args_conflicts_with_subcommands = true)]
+#[command(name = "flotilla", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -23,15 +32,17 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run every service in this one process, with its data in a directory and no engine to install.
+    #[command(after_help = EXIT_CODES)]
     Up(Up),
     /// Run one service as a process of its own, with the engines that its settings name.
-    #[command(disable_help_flag = true)]
+    #[command(after_help = EXIT_CODES)]
     Run {
-        /// The service, such as user-service.
-        service: String,
-        /// Its settings, such as --http-port 3000; `flotilla run SERVICE --help` lists them.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        settings: Vec<String>,
+        /// The service, then its settings, such as user-service --http-port 3000; `flotilla run SERVICE --help`
+        /// lists them.
+        // One list, so that a --help after the service is the service's.
+        #[arg(value_names = ["SERVICE", "SETTINGS"], required = true, num_args = 1.., trailing_var_arg = true,
+              allow_hyphen_values = true)]
+        words: Vec<String>,
     },
 }
 
@@ -56,8 +67,11 @@ pub(crate) struct Up {
 impl Up {
     /// The settings among them.
     pub(crate) fn flags(&self) -> Flags {
-        let flags =
-            [("--log-format", &self.log_format), ("--log-level", &self.log_level), ("--config", &self.config)];
+        let flags = [
+            ("--log-format", &self.log_format),
+            ("--log-level", &self.log_level),
+            ("--config", &self.config),
+        ];
         let given = flags.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value.clone()?]));
         Flags::parse(given.flatten())
     }
@@ -72,7 +86,7 @@ pub fn main() -> ExitCode {
     let up = match cli.command {
         None => cli.up,
         Some(Command::Up(up)) => up,
-        Some(Command::Run { service, settings }) => return run(&service, settings),
+        Some(Command::Run { words }) => return run(words),
     };
     match self::up(&up) {
         Ok(()) => ExitCode::SUCCESS,
@@ -111,9 +125,9 @@ mod tests {
 
     #[test]
     fn a_services_settings_are_handed_on_as_they_are() {
-        let cli = Cli::try_parse_from(["flotilla", "run", "user-service", "--http-port", "3000", "--help"]).unwrap();
-        let Some(Command::Run { service, settings }) = cli.command else { panic!("it is `run`") };
-        assert_eq!(service, "user-service");
-        assert_eq!(settings, ["--http-port", "3000", "--help"]);
+        let cli = Cli::try_parse_from(["flotilla", "run", "user-service", "--http-port", "3000", "--help"])
+            .unwrap();
+        let Some(Command::Run { words }) = cli.command else { panic!("it is `run`") };
+        assert_eq!(words, ["user-service", "--http-port", "3000", "--help"]);
     }
 }

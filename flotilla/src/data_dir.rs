@@ -55,11 +55,22 @@ impl DataDir {
             Err(TryLockError::Error(error)) => return Err(refused("locking", &lock_path)(error)),
         }
         let ca = LocalCa::open(&path.join("authority"), clock)?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync(parent.unwrap_or(Path::new("."))).map_err(refused("writing beside", path))?;
         Ok(Self { path: path.to_owned(), ca, clock: clock.clone(), _lock: lock })
     }
 
     pub(crate) fn authority(&self) -> &LocalCa {
         &self.ca
+    }
+
+    /// Makes the file of a service's database where it is missing, so that it is its owner's alone even where the
+    /// directory is open to others. SQLite gives the files beside it the same mode.
+    pub(crate) fn keep_private(&self, service: &ServiceName) -> Result<(), DataDirError> {
+        let path = database_file(&self.path, service);
+        let made = OpenOptions::new().append(true).create(true).mode(Self::OWNERS_FILE).open(&path);
+        let kept = made.and_then(|_file| sync(&self.path));
+        kept.map_err(|source| DataDirError::Io { doing: "making", path, source })
     }
 
     /// A fresh certificate for a service.
@@ -74,7 +85,8 @@ impl DataDir {
         let directory = self.path.join("operator");
         let pem = self.ca.issue(&SpiffeId::operator(self.ca.trust_domain()), LocalCa::LEAF_VALIDITY)?;
         let Pem { chain, key } = &pem;
-        let files = [("cert.pem", chain.as_str()), ("key.pem", key.expose_secret()), ("ca.pem", self.ca.roots_pem())];
+        let files =
+            [("cert.pem", chain.as_str()), ("key.pem", key.expose_secret()), ("ca.pem", self.ca.roots_pem())];
         let written = make_directory(&directory)
             .and_then(|()| files.iter().try_for_each(|(name, text)| replace(&directory.join(name), text)));
         let refused = |source| DataDirError::Io { doing: "writing", path: directory.clone(), source };
@@ -90,6 +102,11 @@ pub(crate) fn database_file(data_dir: &Path, service: &ServiceName) -> PathBuf {
 
 fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(DataDir::OWNERS_DIRECTORY).create(path)
+}
+
+/// A power loss must not take away the names in it, which lead to what was acknowledged.
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 /// Whoever reads it meanwhile sees the old text or the new, never half of one.

@@ -6,14 +6,19 @@ use chassis::Failure;
 /// The services there are.
 pub(crate) const SERVICES: [&str; 1] = ["user-service"];
 
-/// Runs one service as a process of its own, as its own binary would.
-pub(crate) fn run(service: &str, settings: Vec<String>) -> ExitCode {
-    match service {
-        "user-service" => chassis::run("user-service", settings, user_service::build),
-        _ => {
-            let names = SERVICES.join(", ");
+/// Runs the service that the first of `words` names as a process of its own, as its own binary would, with the
+/// others as its command line.
+pub(crate) fn run(words: Vec<String>) -> ExitCode {
+    let mut settings = words.into_iter();
+    match settings.next().as_deref() {
+        Some("user-service") => chassis::run("user-service", settings, user_service::build),
+        other => {
+            let (service, names) = (other.unwrap_or_default(), SERVICES.join(", "));
             // There is nowhere to tell that stderr is gone.
-            drop(writeln!(io::stderr(), "flotilla: there is no service {service}; must be one of: {names}"));
+            drop(writeln!(
+                io::stderr(),
+                "flotilla: there is no service {service:?}; must be one of: {names}"
+            ));
             ExitCode::from(Failure::USAGE)
         }
     }

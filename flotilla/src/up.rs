@@ -3,8 +3,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use chassis::{
-    Configure, Failure, Listeners, LogConfig, Platform, RunError, Service, Settings, Signals, Sources, VERSION,
-    compute_threads, finish_all,
+    Configure, Failure, Listeners, LogConfig, Platform, RunError, Service, Settings, Signals, Sources,
+    VERSION, compute_threads, finish_all,
 };
 use futures_util::future::join_all;
 use runtime::Env;
@@ -95,6 +95,7 @@ impl<C: Configure> Member<C> {
     }
 
     fn platform(&self, env: &Env, data: &DataDir) -> Result<Platform, DataDirError> {
+        data.keep_private(&self.name)?;
         let identity = data.identity(&self.name)?;
         let trust_domain = data.authority().trust_domain().clone();
         Ok(Platform::new(self.name.clone(), env.with_own_tasks(), identity, trust_domain, self.listeners))

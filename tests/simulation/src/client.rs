@@ -14,7 +14,7 @@ use crate::hosts::INSTANCES;
 use crate::time;
 use crate::workload::Board;
 
-use self::connection::Connection;
+use self::connection::{Answer, Connection};
 
 /// How often a client asks again after an outcome that it cannot leave at that.
 const RETRIES: u32 = 4;
@@ -43,55 +43,61 @@ impl Client {
         Self { name, random, shared, connections }
     }
 
-    /// Asks for one thing after the other until `end`, then whether the accounts are still there.
+    /// Asks for one thing after the other until `end`, then whether the accounts are still there: every
+    /// `of`th of them, from `share` on.
     pub async fn run(mut self, end: Duration, share: usize, of: usize) {
         while time::elapsed() < end {
-            let operation = self.shared.borrow_mut().board.draw(&self.random);
-            self.insist(operation).await;
+            let operations = self.shared.borrow_mut().board.draw(&self.random);
+            self.insist(operations).await;
             self.pause(Duration::from_millis(120)).await;
         }
-        self.read_back(share, of).await;
+        let ids: Vec<_> =
+            self.shared.borrow().board.known().iter().skip(share).step_by(of).cloned().collect();
+        for id in ids {
+            self.read_back(id).await;
+        }
     }
 
     /// Asks, and mostly asks again while it is not known whether it was done.
-    async fn insist(&mut self, operation: Operation) {
+    async fn insist(&mut self, operations: Vec<Operation>) {
+        let mut open = operations;
         for _ in 0..=RETRIES {
-            let outcome = self.ask(&operation).await;
-            let is_open = matches!(outcome, Outcome::Unknown | Outcome::NotDone);
-            if !is_open || self.random.below(4) == 0 {
+            open = self.ask(open).await;
+            if open.is_empty() || self.random.below(4) == 0 {
                 return;
             }
             self.pause(Duration::from_millis(500)).await;
         }
     }
 
-    /// Reads every `of`th account that should be there, from `share` on, until it gets an answer.
-    async fn read_back(&mut self, share: usize, of: usize) {
-        let ids: Vec<_> =
-            self.shared.borrow().board.known().iter().skip(share).step_by(of).cloned().collect();
-        for id in ids {
-            let get = Operation::Get { id };
-            while matches!(self.ask(&get).await, Outcome::Unknown | Outcome::NotDone) {
-                self.pause(Duration::from_millis(500)).await;
+    async fn read_back(&mut self, id: String) {
+        let mut open = vec![Operation::Get { id }];
+        loop {
+            open = self.ask(open).await;
+            if open.is_empty() {
+                return;
             }
+            self.pause(Duration::from_millis(500)).await;
         }
     }
 
-    async fn ask(&mut self, operation: &Operation) -> Outcome {
+    /// Asks one instance for all of it at once, and gives back what may be asked again.
+    async fn ask(&mut self, operations: Vec<Operation>) -> Vec<Operation> {
         let index = usize::try_from(self.random.below(INSTANCES.len() as u64)).expect("it is an index");
         let started = time::micros();
-        let outcome = self.connections[index].ask(operation).await;
-        let attempt = Attempt {
-            client: self.name.to_owned(),
-            operation: operation.clone(),
-            started,
-            ended: time::micros(),
-            outcome: outcome.clone(),
-        };
-        let mut shared = self.shared.borrow_mut();
-        shared.board.note(&attempt);
-        shared.history.attempt(attempt);
-        outcome
+        let answers = self.connections[index].ask(&operations).await;
+        let mut open = Vec::new();
+        for (operation, Answer { outcome, ended }) in operations.into_iter().zip(answers) {
+            if matches!(outcome, Outcome::Unknown | Outcome::NotDone) {
+                open.push(operation.clone());
+            }
+            let client = self.name.to_owned();
+            let attempt = Attempt { client, operation, started, ended, outcome };
+            let mut shared = self.shared.borrow_mut();
+            shared.board.note(&attempt);
+            shared.history.attempt(attempt);
+        }
+        open
     }
 
     async fn pause(&self, most: Duration) {

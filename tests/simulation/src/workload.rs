@@ -30,19 +30,28 @@ impl Board {
         &self.known
     }
 
-    /// The next thing to ask for.
-    pub fn draw(&mut self, random: &Random) -> Operation {
-        let kind = random.below(100);
-        let Some(id) = self.draw_id(random).filter(|_| kind >= 30) else {
-            return Operation::Create { email: email(random), name: self.name() };
-        };
-        match kind {
-            30..60 => Operation::Get { id },
-            60..72 => Operation::Update { id, email: None, name: Some(self.name()) },
-            72..84 => Operation::Update { id, email: Some(email(random)), name: Some(self.name()) },
-            84..88 => Operation::Update { id, email: Some(email(random)), name: None },
-            _ => Operation::Delete { id },
+    /// What to ask for next, all of it at once: mostly one thing, at times several changes of one account,
+    /// which then meet within the service.
+    pub fn draw(&mut self, random: &Random) -> Vec<Operation> {
+        /// As many as make it likely that two of them have read the same version.
+        const RUSH: u64 = 3;
+        let id = self.draw_id(random);
+        match (random.below(100), id) {
+            (0..30, _) | (_, None) => vec![Operation::Create { email: email(random), name: self.name() }],
+            (30..60, Some(id)) => vec![Operation::Get { id }],
+            (60..80, Some(id)) => vec![self.change(random, id)],
+            (80..88, Some(id)) => (0..RUSH).map(|_| self.change(random, id.clone())).collect(),
+            (_, Some(id)) => vec![Operation::Delete { id }],
         }
+    }
+
+    fn change(&mut self, random: &Random, id: String) -> Operation {
+        let (email, name) = match random.below(3) {
+            0 => (Some(email(random)), None),
+            1 => (None, Some(self.name())),
+            _ => (Some(email(random)), Some(self.name())),
+        };
+        Operation::Update { id, email, name }
     }
 
     fn draw_id(&self, random: &Random) -> Option<String> {

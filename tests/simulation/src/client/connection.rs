@@ -1,6 +1,7 @@
 use std::io;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hyper_util::rt::TokioIo;
 use proto::userservice::user_service_client::UserServiceClient;
 use proto::userservice::{CreateUserRequest, DeleteUserRequest, GetUserRequest, UpdateUserRequest, User};
@@ -10,9 +11,10 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use types::{ErrorClass, ServiceName};
 
-use crate::history::{Account, Operation, Outcome};
+use crate::history::{Account, Micros, Operation, Outcome};
 use crate::hosts::{GRPC_PORT, SERVICE};
 use crate::net::SimulatedNetwork;
+use crate::time;
 
 /// How long a request is worth waiting for; it travels with the request.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -31,27 +33,41 @@ pub(super) struct Connection {
     channel: Option<Channel>,
 }
 
+/// How a request ended, and when.
+pub(super) struct Answer {
+    pub(super) outcome: Outcome,
+    pub(super) ended: Micros,
+}
+
+impl Answer {
+    fn now(outcome: Outcome) -> Self {
+        Self { outcome, ended: time::micros() }
+    }
+}
+
 impl Connection {
     pub(super) fn new(instance: &'static str, identity: Identity) -> Self {
         Self { instance, identity, channel: None }
     }
 
-    /// Sends the request, and tells what is known about it in the end.
-    pub(super) async fn ask(&mut self, operation: &Operation) -> Outcome {
-        let channel = match self.channel.take() {
-            Some(channel) => channel,
-            None => match tokio::time::timeout(CONNECT, self.connect()).await {
-                Ok(Ok(channel)) => channel,
-                // Nothing was sent.
-                Ok(Err(_)) | Err(_) => return Outcome::NotDone,
-            },
+    /// Sends all requests at once, and tells what is known about each in the end.
+    pub(super) async fn ask(&mut self, operations: &[Operation]) -> Vec<Answer> {
+        let Some(channel) = self.channel().await else {
+            // Nothing was sent.
+            return operations.iter().map(|_| Answer::now(Outcome::NotDone)).collect();
         };
-        let answer = tokio::time::timeout(DEADLINE * 2, send(channel.clone(), operation)).await;
-        let outcome = answer.unwrap_or(Outcome::Unknown);
-        if outcome != Outcome::Unknown {
+        let answers = join_all(operations.iter().map(|operation| send_in_time(&channel, operation))).await;
+        if answers.iter().all(|answer| answer.outcome != Outcome::Unknown) {
             self.channel = Some(channel);
         }
-        outcome
+        answers
+    }
+
+    async fn channel(&mut self) -> Option<Channel> {
+        match self.channel.take() {
+            Some(channel) => Some(channel),
+            None => tokio::time::timeout(CONNECT, self.connect()).await.ok()?.ok(),
+        }
     }
 
     async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
@@ -73,8 +89,14 @@ async fn dial(instance: &str, identity: &Identity) -> io::Result<Io> {
     Ok(secured.io)
 }
 
-async fn send(channel: Channel, operation: &Operation) -> Outcome {
-    let mut service = UserServiceClient::new(channel);
+async fn send_in_time(channel: &Channel, operation: &Operation) -> Answer {
+    // The deadline itself ends nearly every wait; twice as long bounds whatever does not keep to it.
+    let answer = tokio::time::timeout(DEADLINE * 2, send(channel, operation)).await;
+    Answer::now(answer.unwrap_or(Outcome::Unknown))
+}
+
+async fn send(channel: &Channel, operation: &Operation) -> Outcome {
+    let mut service = UserServiceClient::new(channel.clone());
     let answer = match operation.clone() {
         Operation::Create { email, name } => {
             let password = PASSWORD.to_owned();

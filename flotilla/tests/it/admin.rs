@@ -1,0 +1,16 @@
+//! The admin listener, asked as kubelet and Prometheus do.
+
+use std::net::SocketAddr;
+
+use runtime::Env;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// The status of `GET path`.
+pub(crate) async fn status(env: &Env, admin: SocketAddr, path: &str) -> u16 {
+    let mut io = env.net.dial(&admin.to_string()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+    io.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    io.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}

@@ -1,0 +1,104 @@
+//! `up` brings all it needs.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use tokio::io::AsyncReadExt as _;
+
+use crate::program::{Program, flotilla, told};
+use crate::together::{Running, up_in};
+
+#[tokio::test]
+async fn a_fresh_directory_is_all_it_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::started(dir.path(), &mut flotilla(dir.path(), &[])).await;
+    let mut table = running.table.clone();
+    for (addr, name) in
+        [(running.addrs.http, "<HTTP>"), (running.addrs.grpc, "<GRPC>"), (running.addrs.admin, "<ADMIN>")]
+    {
+        assert!(addr.ip().is_loopback(), "{addr}");
+        // Ports differ in length from run to run, and the columns are made for the longest.
+        table = table.replace(&format!("{:<18}", addr.to_string()), &format!("{name:<18}"));
+    }
+    insta::assert_snapshot!(table, @r"
+    flotilla 0.1.0
+
+    SERVICE               HTTP (mTLS)       GRPC (mTLS)       ADMIN             DATABASE
+    user-service          <HTTP>            <GRPC>            <ADMIN>           sqlite:data/user-service.db
+
+    The operator's certificate for mTLS is in data/operator.
+    Ctrl-C ends everything in order.
+    ");
+    assert_eq!(running.program.code_after("INT").await, Some(0));
+}
+
+#[tokio::test]
+async fn what_it_keeps_is_its_owners_alone_even_in_a_directory_that_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
+    let running = Running::up(dir.path()).await;
+    running.accounts().await.create("ada@example.com").await.unwrap();
+    let secret = ["user-service.db", "user-service.db-wal", "authority/authority.pem", "operator/key.pem"];
+    for file in secret {
+        let mode = std::fs::metadata(data.join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn one_platform_at_a_time_owns_a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Running::up(dir.path()).await;
+    let (code, table, text) = told(&mut up_in(dir.path())).await;
+    assert_eq!((code, table.as_str()), (Some(69), ""));
+    insta::assert_snapshot!(text, @"flotilla: data is in use by another flotilla; stop it, or name another directory with --data-dir");
+    assert!(first.accounts().await.create("ada@example.com").await.is_ok(), "the first one serves on");
+    let elsewhere = dir.path().join("elsewhere");
+    let mut second = up_in(dir.path());
+    second.arg("--data-dir").arg(&elsewhere);
+    let second = Running::started(dir.path(), &mut second).await;
+    assert_eq!(second.program.code_after("TERM").await, Some(0));
+}
+
+#[tokio::test]
+async fn a_data_directory_that_cannot_be_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("data"), "a file").unwrap();
+    let (code, _, text) = told(&mut up_in(dir.path())).await;
+    assert_eq!(code, Some(69));
+    insta::assert_snapshot!(text, @"flotilla: making the data directory data: File exists (os error 17)");
+}
+
+#[tokio::test]
+async fn it_serves_on_when_nobody_reads_its_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = up_in(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut log = child.stderr.take().unwrap();
+    let mut said = Vec::new();
+    while !String::from_utf8_lossy(&said).contains("serving") {
+        assert_ne!(log.read_buf(&mut said).await.unwrap(), 0, "{}", String::from_utf8_lossy(&said));
+    }
+    child.start_kill().unwrap();
+}
+
+#[tokio::test]
+async fn its_log_is_for_people_or_one_object_of_json_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut logs = Vec::new();
+    for format in ["human", "json"] {
+        let mut program = Program::start(up_in(dir.path()).args(["--log-format", format]));
+        program.stderr.with("serving").await;
+        program.signal("TERM").await;
+        assert_eq!(program.ends().await.code(), Some(0));
+        logs.push(program.stderr.to_the_end().await);
+    }
+    let objects: Vec<serde_json::Value> =
+        logs[1].lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let messages: Vec<&str> = objects.iter().map(|line| line["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["serving", "shutting down", "draining", "drained"]);
+    assert!(logs[0].lines().all(|line| line.contains(" INFO ")), "{}", logs[0]);
+}

@@ -1,0 +1,98 @@
+//! What it is told by the environment and by `flotilla.toml`.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use crate::alone::user_service;
+use crate::program::{flotilla, told};
+use crate::together::{Running, up_in};
+
+#[tokio::test]
+async fn a_service_without_settings_names_all_that_is_missing_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, _, text) = told(&mut flotilla(dir.path(), &["run", "user-service"])).await;
+    assert_eq!(code, Some(64));
+    insta::assert_snapshot!(text, @"");
+}
+
+#[tokio::test]
+async fn a_service_with_wrong_settings_names_all_of_them_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "argon2_memory_kib = 7\n[user-service]\nhttp_prt = 3000\n");
+    let mut command = user_service(dir.path(), "mysql://ada@db.internal/users");
+    command.args(["--grpc-port", "many"]).env("TLS_CERT_FIEL", "cert.pem");
+    let (code, _, text) = told(command.env_remove("ARGON2_MEMORY_KIB")).await;
+    assert_eq!(code, Some(64));
+    insta::assert_snapshot!(text, @"");
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_platforms_settings_is_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "drain_timeout = \"soon\"\n[user-service]\nargon2_iterations = 0\n[order-service]\n");
+    let mut command = flotilla(dir.path(), &["--log-format", "yaml"]);
+    let (code, _, text) = told(command.env("LOG_LEVEL", "user=loud")).await;
+    assert_eq!(code, Some(64));
+    insta::assert_snapshot!(text, @"");
+    assert!(!dir.path().join("data").exists(), "nothing was begun");
+}
+
+#[tokio::test]
+async fn a_platform_reads_no_engine_and_no_port_from_its_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = up_in(dir.path());
+    command.envs([("DATABASE_URL", "postgres://ada@127.0.0.1:1/users"), ("DB_HOST", "127.0.0.1")]);
+    command.envs([("DB_PORT", "one"), ("DB_USER", "ada"), ("DB_PASSWORD", "secret"), ("DB_NAME", "users")]);
+    command.envs([("DB_SSLMODE", "loud"), ("DB_SSLROOTCERT", "gone.pem"), ("DB_PASSWORD_FILE", "gone")]);
+    command.envs([("HTTP_PORT", "1"), ("GRPC_PORT", "1"), ("ADMIN_PORT", "1"), ("BIND_ADDRESS", "::9")]);
+    command.envs([("TLS_CERT_FILE", "gone"), ("TLS_KEY_FILE", "gone"), ("TLS_CA_FILE", "gone")]);
+    let running = Running::started(dir.path(), &mut command).await;
+    assert!(running.table.contains(" sqlite:data/user-service.db\n"), "{}", running.table);
+    assert!(running.addrs.http.ip().is_loopback() && running.addrs.http.port() != 1);
+    assert_eq!(running.program.code_after("TERM").await, Some(0));
+}
+
+#[tokio::test]
+async fn a_services_section_of_the_file_applies_to_a_platform() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "argon2_memory_kib = 4096\n[user-service]\nargon2_memory_kib = 64\n");
+    let mut command = flotilla(dir.path(), &["up"]);
+    let running = Running::started(dir.path(), &mut command).await;
+    running.accounts().await.create("ada@example.com").await.unwrap();
+    assert_eq!(running.program.code_after("TERM").await, Some(0));
+    let database = std::fs::read(dir.path().join("data/user-service.db")).unwrap();
+    assert!(String::from_utf8_lossy(&database).contains("$argon2id$v=19$m=64,t=2,p=1$"));
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_unavailable() {
+    #[expect(clippy::disallowed_methods, reason = "the port is taken from outside the platform")]
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &format!("[user-service]\nhttp_port = {}\n", addr.port()));
+    let (code, _, text) = told(&mut up_in(dir.path())).await;
+    let told_so = format!("flotilla: listening on {addr} (http): Address already in use (os error 98)\n");
+    assert_eq!((code, text.lines().last()), (Some(69), told_so.lines().last()), "{text}");
+    let url = format!("sqlite:{}", dir.path().join("alone.db").display());
+    let mut alone = user_service(dir.path(), &url);
+    let (code, _, text) = told(alone.env("ADMIN_PORT", addr.port().to_string())).await;
+    assert_eq!(code, Some(69));
+    assert!(text.contains(&format!("user-service: listening on {addr} (admin): ")), "{text}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_unavailable() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nobody listens on port 1, which only root could.
+    let mut command = user_service(dir.path(), "postgres://ada:secret@127.0.0.1:1/users");
+    let (code, _, text) = told(&mut command).await;
+    assert_eq!(code, Some(69));
+    let last = text.lines().last().unwrap();
+    assert!(last.starts_with("user-service: opening postgres://ada@127.0.0.1:1/users: "), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+}
+
+fn write(dir: &Path, text: &str) {
+    std::fs::write(dir.join("flotilla.toml"), text).unwrap();
+}
