@@ -14,9 +14,87 @@ async fn answer(arguments: &[&str]) -> String {
 
 #[tokio::test]
 async fn it_explains_itself() {
-    insta::assert_snapshot!(answer(&["--help"]).await, @"");
-    insta::assert_snapshot!(answer(&["up", "-h"]).await, @"");
-    insta::assert_snapshot!(answer(&["run", "--help"]).await, @"");
+    insta::assert_snapshot!(answer(&["--help"]).await, @r"
+    0
+    A microservices platform that starts with one command.
+
+    Without a command it does what `flotilla up` does.
+
+    Usage: flotilla [OPTIONS]
+           flotilla <COMMAND>
+
+    Commands:
+      up    Run every service in this one process, with its data in a directory and no engine to install
+      run   Run one service as a process of its own, with the engines that its settings name
+      help  Print this message or the help of the given subcommand(s)
+
+    Options:
+          --data-dir <DIR>
+              Where all data is kept; it is made where it is missing
+
+              [default: data]
+
+          --log-format <FORMAT>
+              How the log on stderr looks: human or json
+
+          --log-level <FILTER>
+              What is logged: a level, or a list such as info,user_service=debug
+
+          --config <FILE>
+              The configuration file, in place of flotilla.toml in the working directory
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Exit codes:
+      0    ended in order, by SIGTERM or Ctrl-C
+      64   wrong usage or settings; all that is wrong is told at once
+      69   a port, a file or a database cannot be had; the same start may succeed later
+      70   a fault of the program, or the drain took longer than DRAIN_TIMEOUT
+      130  ended at once by a second signal
+    ");
+    insta::assert_snapshot!(answer(&["up", "-h"]).await, @r"
+    0
+    Run every service in this one process, with its data in a directory and no engine to install
+
+    Usage: flotilla up [OPTIONS]
+
+    Options:
+          --data-dir <DIR>       Where all data is kept; it is made where it is missing [default: data]
+          --log-format <FORMAT>  How the log on stderr looks: human or json
+          --log-level <FILTER>   What is logged: a level, or a list such as info,user_service=debug
+          --config <FILE>        The configuration file, in place of flotilla.toml in the working directory
+      -h, --help                 Print help
+
+    Exit codes:
+      0    ended in order, by SIGTERM or Ctrl-C
+      64   wrong usage or settings; all that is wrong is told at once
+      69   a port, a file or a database cannot be had; the same start may succeed later
+      70   a fault of the program, or the drain took longer than DRAIN_TIMEOUT
+      130  ended at once by a second signal
+    ");
+    insta::assert_snapshot!(answer(&["run", "--help"]).await, @r"
+    0
+    Run one service as a process of its own, with the engines that its settings name
+
+    Usage: flotilla run <SERVICE> [SETTINGS]...
+
+    Arguments:
+      <SERVICE> [SETTINGS]...  The service, then its settings, such as user-service --http-port 3000; `flotilla run SERVICE --help` lists them
+
+    Options:
+      -h, --help  Print help
+
+    Exit codes:
+      0    ended in order, by SIGTERM or Ctrl-C
+      64   wrong usage or settings; all that is wrong is told at once
+      69   a port, a file or a database cannot be had; the same start may succeed later
+      70   a fault of the program, or the drain took longer than DRAIN_TIMEOUT
+      130  ended at once by a second signal
+    ");
     assert_eq!(answer(&["--version"]).await, format!("0\nflotilla {}\n", chassis::VERSION));
 }
 
@@ -30,10 +108,52 @@ async fn a_service_explains_its_settings() {
 
 #[tokio::test]
 async fn wrong_usage_is_told_with_what_would_be_right() {
-    insta::assert_snapshot!(answer(&["upp"]).await, @"");
-    insta::assert_snapshot!(answer(&["--data-dri", "x"]).await, @"");
-    insta::assert_snapshot!(answer(&["run"]).await, @"");
-    insta::assert_snapshot!(answer(&["run", "user-servic"]).await, @"");
-    insta::assert_snapshot!(answer(&["run", "--http-port", "3000"]).await, @"");
-    insta::assert_snapshot!(answer(&["run", "user-service", "http-port", "3000"]).await, @"");
+    insta::assert_snapshot!(answer(&["upp"]).await, @r"
+    64
+    error: unrecognized subcommand 'upp'
+
+      tip: a similar subcommand exists: 'up'
+
+    Usage: flotilla [OPTIONS]
+           flotilla <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(answer(&["--data-dri", "x"]).await, @r"
+    64
+    error: unexpected argument '--data-dri' found
+
+      tip: a similar argument exists: '--data-dir'
+
+    Usage: flotilla --data-dir <DIR>
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(answer(&["run"]).await, @r"
+    64
+    error: the following required arguments were not provided:
+      <SERVICE> [SETTINGS]...
+
+    Usage: flotilla run <SERVICE> [SETTINGS]...
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(answer(&["run", "user-servic"]).await, @r#"
+    64
+    flotilla: there is no service "user-servic"; must be one of: user-service
+    "#);
+    insta::assert_snapshot!(answer(&["run", "--http-port", "3000"]).await, @r#"
+    64
+    flotilla: there is no service "--http-port"; must be one of: user-service
+    "#);
+    insta::assert_snapshot!(answer(&["run", "user-service", "http-port", "3000"]).await, @r#"
+    64
+    user-service: 6 settings are wrong:
+      "http-port": must be a flag, such as --http-port 3000
+      "3000": must be a flag, such as --http-port 3000
+      TLS_CERT_FILE: not set, must be a PEM file with the service's certificate and its chain
+      TLS_KEY_FILE: not set, must be a PEM file with the certificate's key
+      TLS_CA_FILE: not set, must be a PEM file with the authorities that vouch for other services
+      DATABASE_URL: not set, must be postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:PATH, or else DB_HOST, DB_USER, DB_PASSWORD and DB_NAME
+    "#);
 }

@@ -98,7 +98,7 @@ async fn its_log_is_for_people_or_one_object_of_json_a_line() {
     }
     let objects: Vec<serde_json::Value> =
         logs[1].lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let messages: Vec<&str> = objects.iter().map(|line| line["message"].as_str().unwrap()).collect();
-    assert_eq!(messages, ["serving", "shutting down", "draining", "drained"]);
+    let said = |message: &str| objects.iter().any(|line| line["message"] == message);
+    assert!(["serving", "shutting down", "draining", "drained"].into_iter().all(said), "{}", logs[1]);
     assert!(logs[0].lines().all(|line| line.contains(" INFO ")), "{}", logs[0]);
 }

@@ -40,7 +40,8 @@ async fn every_acknowledged_account_is_kept(start: impl AsyncFn() -> Running) {
     let (made, lost) = (made.concat(), lost.into_iter().flatten().collect::<Vec<_>>());
     assert!(made.len() >= ACKNOWLEDGED && !lost.is_empty(), "{} made, {} lost", made.len(), lost.len());
 
-    let mut accounts = start().await.accounts().await;
+    let again = start().await;
+    let mut accounts = again.accounts().await;
     for user in &made {
         let read = accounts.get(&user.id).await;
         assert!(read.as_ref().is_ok_and(|read| read == user), "{user:?} was acknowledged: {read:?}");

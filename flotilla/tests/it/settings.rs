@@ -12,7 +12,13 @@ async fn a_service_without_settings_names_all_that_is_missing_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let (code, _, text) = told(&mut flotilla(dir.path(), &["run", "user-service"])).await;
     assert_eq!(code, Some(64));
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    user-service: 4 settings are wrong:
+      TLS_CERT_FILE: not set, must be a PEM file with the service's certificate and its chain
+      TLS_KEY_FILE: not set, must be a PEM file with the certificate's key
+      TLS_CA_FILE: not set, must be a PEM file with the authorities that vouch for other services
+      DATABASE_URL: not set, must be postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:PATH, or else DB_HOST, DB_USER, DB_PASSWORD and DB_NAME
+    ");
 }
 
 #[tokio::test]
@@ -23,7 +29,14 @@ async fn a_service_with_wrong_settings_names_all_of_them_at_once() {
     command.args(["--grpc-port", "many"]).env("TLS_CERT_FIEL", "cert.pem");
     let (code, _, text) = told(command.env_remove("ARGON2_MEMORY_KIB")).await;
     assert_eq!(code, Some(64));
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    user-service: 5 settings are wrong:
+      --grpc-port (flag): must be a port from 0 to 65535, where 0 takes a free one, not "many"
+      DATABASE_URL (environment): must be postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:PATH
+      argon2_memory_kib (flotilla.toml:1): must be a number from 8 to 262144, not "7"
+      TLS_CERT_FIEL (environment): no such setting, the nearest is TLS_CERT_FILE
+      http_prt (flotilla.toml:3): no such setting, the nearest is http_port
+    "#);
 }
 
 #[tokio::test]
@@ -33,7 +46,14 @@ async fn all_that_is_wrong_with_a_platforms_settings_is_told_at_once() {
     let mut command = flotilla(dir.path(), &["--log-format", "yaml"]);
     let (code, _, text) = told(command.env("LOG_LEVEL", "user=loud")).await;
     assert_eq!(code, Some(64));
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    flotilla: 5 settings are wrong:
+      --log-format (flag): must be human or json, not "yaml"
+      LOG_LEVEL (environment): must be a log filter such as info or info,user_service=debug, not "user=loud"
+      [order-service] (flotilla.toml:4): no such setting
+      drain_timeout (flotilla.toml:1): must be a duration from 1s to 10m, such as 250ms, 5s or 2m, not "soon"
+      argon2_iterations (flotilla.toml:3): must be a number from 1 to 16, not "0"
+    "#);
     assert!(!dir.path().join("data").exists(), "nothing was begun");
 }
 

@@ -96,6 +96,7 @@ impl fmt::Debug for Compute {
 mod tests {
     use std::sync::mpsc;
 
+    use futures_util::FutureExt as _;
     use futures_util::future::join_all;
 
     use super::*;
@@ -114,7 +115,7 @@ mod tests {
             let waiting = join_all((0..Compute::MOST_WAITING).map(|_| compute.run(|| ())));
             let late = async {
                 assert_eq!(compute.waiting(), Compute::MOST_WAITING);
-                let refused = compute.run(|| ()).await;
+                let refused = compute.run(|| ()).now_or_never();
                 release.send(()).unwrap();
                 refused
             };
@@ -123,7 +124,7 @@ mod tests {
         let (first, (waited, late)) = tokio::join!(first, crowd);
         assert_eq!(first, Ok(()));
         assert_eq!(waited, vec![Ok(()); Compute::MOST_WAITING]);
-        assert_eq!(late, Err(ComputeError::Overloaded));
+        assert_eq!(late, Some(Err(ComputeError::Overloaded)), "it is told at once");
         assert_eq!(compute.waiting(), 0);
     }
 

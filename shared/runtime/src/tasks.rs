@@ -188,13 +188,14 @@ mod tests {
         assert_eq!(tasks.join(Duration::from_secs(1)).await, Ok(()));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_panic_in_a_task_is_a_fault_of_the_service() {
         let tasks = Tasks::on_threads();
         tasks.spawn("faulty", async { panic!("out of {}", "tea") });
         let fault = Fault { task: "faulty", message: "out of tea".to_owned() };
-        assert_eq!(tasks.fault().await, fault);
-        assert_eq!(tasks.join(Duration::from_secs(1)).await, Ok(()));
+        let second = Duration::from_secs(1);
+        assert_eq!(tokio::time::timeout(second, tasks.fault()).await, Ok(fault));
+        assert_eq!(tasks.join(second).await, Ok(()));
     }
 
     #[tokio::test]

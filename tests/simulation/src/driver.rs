@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 
 use anyhow::Context as _;
 
-use crate::world::Report;
+use crate::report::Report;
 
 /// How many seeds are told of at a time.
 const BETWEEN_SIGNS: u64 = 20;

@@ -130,3 +130,22 @@ fn one_of(random: &Random, names: &[&'static str]) -> &'static str {
     let index = random.below(names.len() as u64);
     names[usize::try_from(index).expect("it is below the length")]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_seed_decides_the_plan_and_many_seeds_plan_every_kind() {
+        let length = Duration::from_secs(60);
+        let planned = |seed| plan(&Random::seeded(seed), length);
+        assert_eq!(planned(7), planned(7));
+        assert_ne!(planned(7), planned(8));
+        let kinds: BTreeSet<_> = (0..50).flat_map(planned).map(|planned| planned.fault.kind()).collect();
+        assert_eq!(kinds.len(), 8, "{kinds:?}");
+        assert!(planned(7).is_sorted_by_key(|planned| planned.at));
+        assert!(planned(7).iter().all(|planned| u128::from(planned.at) < length.as_micros()));
+    }
+}

@@ -3,7 +3,8 @@
 //!
 //! Read in this order: who is there ([`hosts`]), what they want ([`workload`], [`client`]), what goes wrong
 //! ([`faults`]), what is under them ([`net`], [`storage`], [`time`]), what happened ([`history`]), whether
-//! that was right ([`checker`]), and how one seed is run and how many ([`world`], [`driver`]).
+//! that was right ([`checker`]), how one seed is run and told ([`world`], [`report`]), and how many are
+//! ([`driver`]).
 
 pub mod checker;
 pub mod client;
@@ -12,6 +13,7 @@ pub mod faults;
 pub mod history;
 pub mod hosts;
 pub mod net;
+pub mod report;
 pub mod storage;
 pub mod time;
 pub mod workload;

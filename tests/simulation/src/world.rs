@@ -4,7 +4,6 @@ mod service;
 mod stored;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -13,7 +12,6 @@ use anyhow::{Context as _, anyhow};
 use mad_turmoil::time::SimClocksGuard;
 use rand::SeedableRng as _;
 use runtime::Random;
-use serde::{Deserialize, Serialize};
 use service_auth::{Identity, LocalCa, SpiffeId, TrustDomain};
 use turmoil::Sim;
 
@@ -22,6 +20,7 @@ use crate::client::{Client, Shared};
 use crate::faults::{self, Injector};
 use crate::history::Micros;
 use crate::hosts::{CLIENTS, INSTANCES, LATENCY};
+use crate::report::Report;
 use crate::storage::Disk;
 use crate::time;
 
@@ -35,27 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often the table is looked at for versions that do not grow.
 const BETWEEN_LOOKS: Micros = 1_000_000;
-
-/// What came of a seed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Report {
-    /// What the service did wrong, and what the run failed to try.
-    pub violations: Vec<String>,
-    /// The history's number, the same for the same seed.
-    pub hash: u64,
-    /// How long it was for those inside.
-    pub simulated_seconds: u64,
-    /// What it cost outside, where the system tells; the clocks of this process are simulated.
-    pub cpu_milliseconds: u64,
-    /// How many requests ended.
-    pub attempts: usize,
-    /// How many were acknowledged.
-    pub acknowledged: usize,
-    /// How often each kind of fault took effect.
-    pub faults: BTreeMap<String, u32>,
-    /// The end of the story of what went wrong.
-    pub story: Vec<String>,
-}
 
 /// Runs a seed. Once per process: randomness and clocks are the process's own.
 ///
@@ -182,31 +160,11 @@ impl<'a> World<'a> {
     }
 
     fn report(self) -> Report {
-        let shared = self.shared.borrow();
-        let history = &shared.history;
-        let simulated = self.sim.elapsed();
-        let faults = self.injector.happened().clone();
-        let mut violations = checker::violations(history.attempts(), &self.tables);
-        violations.extend(vacuous(simulated, history.acknowledged(), &faults));
-        violations.truncate(MOST_VIOLATIONS);
-        Report {
-            hash: history.hash(),
-            simulated_seconds: simulated.as_secs(),
-            cpu_milliseconds: cpu_milliseconds(),
-            attempts: history.attempts().len(),
-            acknowledged: history.acknowledged(),
-            faults: faults.into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect(),
-            story: history.about(&violations, LONGEST_STORY),
-            violations,
-        }
+        let history = &self.shared.borrow().history;
+        let wrong = checker::violations(history.attempts(), &self.tables);
+        Report::of(history, wrong, self.sim.elapsed(), self.injector.happened())
     }
 }
-
-/// Whoever reads needs the first few; the rest is mostly their consequence.
-const MOST_VIOLATIONS: usize = 10;
-
-/// About a screen.
-const LONGEST_STORY: usize = 40;
 
 fn network<'a>(seed: u64) -> Sim<'a> {
     /// Segments that a connection may have under way; beyond a listener's, turmoil gives up altogether.
@@ -223,30 +181,6 @@ fn network<'a>(seed: u64) -> Sim<'a> {
         .build()
 }
 
-/// Why a run proves nothing, if it does not.
-fn vacuous(simulated: Duration, acknowledged: usize, faults: &BTreeMap<&'static str, u32>) -> Option<String> {
-    const LEAST_TIME: Duration = Duration::from_secs(60);
-    const LEAST_ACKNOWLEDGED: usize = 200;
-    const LEAST_FAULTS: u32 = 5;
-    const LEAST_KINDS: usize = 3;
-    let count = faults.values().sum::<u32>();
-    let enough = simulated >= LEAST_TIME
-        && acknowledged >= LEAST_ACKNOWLEDGED
-        && count >= LEAST_FAULTS
-        && faults.len() >= LEAST_KINDS;
-    (!enough).then(|| {
-        let kinds = faults.len();
-        format!("vacuous: {simulated:?}, {acknowledged} acknowledged, {count} faults of {kinds} kinds")
-    })
-}
-
 fn micros(elapsed: Duration) -> Micros {
     Micros::try_from(elapsed.as_micros()).expect("a simulation takes minutes")
-}
-
-/// From Linux's scheduler: the first number is the time on a processor, in nanoseconds.
-fn cpu_milliseconds() -> u64 {
-    let told = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    let nanoseconds = told.split(' ').next().and_then(|first| first.parse::<u64>().ok());
-    nanoseconds.unwrap_or_default() / 1_000_000
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -221,27 +221,36 @@ pub(crate) fn in_memory() -> Env {
 
 type Pending<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
 
-/// A network of one address, within the process.
+/// A network within the process; whoever listens gets the next port.
 #[derive(Clone, Default)]
-pub(crate) struct Memory(Arc<Mutex<Option<mpsc::Sender<Io>>>>);
+pub(crate) struct Memory(Arc<Mutex<Vec<mpsc::Sender<Io>>>>);
 
-struct MemoryListener(mpsc::Receiver<Io>);
+struct MemoryListener {
+    port: u16,
+    accepted: mpsc::Receiver<Io>,
+}
 
 impl Memory {
-    const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
     /// Small, so that a client that does not read is noticed.
     const BUFFER: usize = 4 * 1024;
+
+    const fn address(port: u16) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+    }
 }
 
 impl Network for Memory {
     fn bind(&self, _: SocketAddr) -> Pending<'_, Listener> {
         let (dialled, accepted) = mpsc::channel(1_024);
-        *self.0.lock().unwrap() = Some(dialled);
-        Box::pin(async { Ok(Box::new(MemoryListener(accepted)) as Listener) })
+        let mut listeners = self.0.lock().unwrap();
+        let port = u16::try_from(listeners.len()).unwrap();
+        listeners.push(dialled);
+        Box::pin(async move { Ok(Box::new(MemoryListener { port, accepted }) as Listener) })
     }
 
-    fn dial<'a>(&'a self, _: &'a str) -> Pending<'a, Io> {
-        let listener = self.0.lock().unwrap().clone();
+    fn dial<'a>(&'a self, address: &'a str) -> Pending<'a, Io> {
+        let address: SocketAddr = address.parse().unwrap();
+        let listener = self.0.lock().unwrap().get(usize::from(address.port())).cloned();
         Box::pin(async move {
             let (mine, theirs) = tokio::io::duplex(Self::BUFFER);
             let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
@@ -254,14 +263,14 @@ impl Network for Memory {
 impl Listen for MemoryListener {
     fn accept(&mut self) -> Pending<'_, (Io, SocketAddr)> {
         Box::pin(async {
-            match self.0.recv().await {
-                Some(io) => Ok((io, Memory::ADDRESS)),
+            match self.accepted.recv().await {
+                Some(io) => Ok((io, Memory::address(0))),
                 None => std::future::pending().await,
             }
         })
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(Memory::ADDRESS)
+        Ok(Memory::address(self.port))
     }
 }

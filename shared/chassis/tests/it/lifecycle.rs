@@ -103,11 +103,10 @@ async fn a_service_says_that_it_is_not_ready_while_it_still_accepts() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_does_not_end_in_time_is_cut_off_and_told() {
-    let (town, release) = (Town::new(), Arc::new(Notify::new()));
-    let mut platform = town.shop();
-    platform.listeners.drain_timeout = Duration::from_millis(100);
+    let (town, release) = (Town::in_memory(), Arc::new(Notify::new()));
+    let platform = town.shop();
     let (reached, is_reached) = oneshot::channel();
     let mut assembly = Assembly { http: slow(reached, release), ..assembly(&platform) };
     assembly.background.push(Background::new("counting", async |_| pending().await));
@@ -123,7 +122,7 @@ async fn what_does_not_end_in_time_is_cut_off_and_told() {
     .await;
     assert!(cut.is_err(), "{cut:?}");
     let what = ["connections (1)", "background tasks", "closing the shop"].map(str::to_owned).to_vec();
-    assert_eq!(end, Err(RunError::Cut { within: Duration::from_millis(100), what }));
+    assert_eq!(end, Err(RunError::Cut { within: platform.listeners.drain_timeout, what }));
 }
 
 #[tokio::test]

@@ -64,9 +64,7 @@ async fn it_does_not_take_up_somebody_elses_identity() {
     town.mount("order-service");
     let (code, text) = told(&command.output().unwrap());
     assert_eq!(code, Some(64));
-    insta::assert_snapshot!(text, @r#"
-    greeting-service: the certificate is made out to spiffe://flotilla.internal/service/order-service, must be to spiffe://flotilla.internal/service/greeting-service
-    "#);
+    insta::assert_snapshot!(text, @"greeting-service: the certificate is made out to spiffe://flotilla.internal/service/order-service, must be to spiffe://flotilla.internal/service/greeting-service");
 }
 
 #[tokio::test]

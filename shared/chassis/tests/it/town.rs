@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 use types::ServiceName;
 
+use crate::harness::in_memory;
+
 pub(crate) const SHOP: ServiceName = ServiceName::new("shop-service");
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -34,7 +36,16 @@ pub(crate) struct Answer {
 
 impl Town {
     pub(crate) fn new() -> Self {
-        let (dir, env) = (tempfile::tempdir().unwrap(), Env::system(1));
+        Self::living_in(Env::system(1))
+    }
+
+    /// Where only the tests make time pass.
+    pub(crate) fn in_memory() -> Self {
+        Self::living_in(in_memory())
+    }
+
+    fn living_in(env: Env) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let ca = LocalCa::open(dir.path(), &env.clock).unwrap();
         Self { dir, ca, env }
     }
@@ -42,7 +53,7 @@ impl Town {
     /// The shop's platform, which listens on free ports.
     pub(crate) fn shop(&self) -> Platform {
         let (trust_domain, identity) = (TrustDomain::default(), self.identity(SHOP.as_str()));
-        Platform::new(SHOP, Env::system(1), identity, trust_domain, Listeners::local())
+        Platform::new(SHOP, self.env.clone(), identity, trust_domain, Listeners::local())
     }
 
     /// The identity of a service, or of the operators.

@@ -40,7 +40,12 @@ struct Wire {
 
 impl Proxy {
     pub(crate) async fn before(server: String, env: &Env) -> Self {
-        let mut listener = env.net.bind(([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+        Self::at([127, 0, 0, 1], server, env).await
+    }
+
+    /// The server under another of the machine's addresses.
+    pub(crate) async fn at(address: [u8; 4], server: String, env: &Env) -> Self {
+        let mut listener = env.net.bind((address, 0).into()).await.expect("a port is free");
         let addr = listener.local_addr().expect("it is bound");
         let wire = Arc::new(Wire {
             cut: Mutex::new(Cut::Nothing),
