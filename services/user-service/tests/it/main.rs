@@ -11,3 +11,4 @@ mod creating;
 mod credentials;
 mod edge;
 mod guarding;
+mod malformed;

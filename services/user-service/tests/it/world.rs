@@ -95,6 +95,11 @@ impl World {
         AccountsServiceClient::with_origin(connection, ORIGIN.parse().unwrap())
     }
 
+    /// The internal API without a client that knows it.
+    pub(crate) async fn raw(&self, caller: &str) -> Connection {
+        self.connect(caller, self.addrs.grpc).await
+    }
+
     /// The edge API, called as a service or as `operator`.
     pub(crate) async fn edge(&self, caller: &str) -> Connection {
         self.connect(caller, self.addrs.http).await

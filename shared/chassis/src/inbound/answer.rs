@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use telemetry::{HttpRequest, Red, RpcCall};
 use tokio::time::Instant;
-use tonic::Code;
+use tonic::{Code, Status};
 use tracing::Span;
 use types::ErrorClass;
 
@@ -24,12 +24,25 @@ pub(super) fn finished(kind: Kind, outcome: Result<Response, Problem>, id: &Requ
     let mut response = match outcome {
         Ok(mut response) => match response.extensions_mut().remove::<Problem>() {
             Some(problem) => shaped(kind, &problem, id, response),
-            None => response,
+            None => match malformed(kind, response.headers()) {
+                Some(problem) => shaped(kind, &problem, id, response),
+                None => response,
+            },
         },
         Err(problem) => shaped(kind, &problem, id, Response::default()),
     };
     response.headers_mut().insert(request_id::HEADER, id.header());
     response
+}
+
+/// A message that is no protobuf, or a frame that is none, tonic refuses as a fault of ours, before any handler.
+/// Such a refusal lacks the details that every status of ours has.
+fn malformed(kind: Kind, headers: &HeaderMap) -> Option<Problem> {
+    let is_tonics = kind == Kind::Grpc
+        && code_in(headers) == Some(Code::Internal.into())
+        && !headers.contains_key("grpc-status-details-bin");
+    let status = is_tonics.then(|| Status::from_header_map(headers)).flatten()?;
+    Some(Problem::new(ErrorClass::Invalid, format!("the message must be the method's request: {}", status.message())))
 }
 
 fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response) -> Response {

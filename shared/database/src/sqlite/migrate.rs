@@ -29,8 +29,9 @@ pub(super) async fn bring_up(
 
 fn apply_all(connection: &Connection, env: &Env, history: &History<'_>) -> Result<(), OpenError> {
     connection.execute_all(CREATE_RECORD, STATEMENT).map_err(|error| OpenError::record(&error))?;
-    let rows =
-        connection.find(APPLIED, &[Value::from(history.component)]).map_err(|error| OpenError::record(&error))?;
+    let rows = connection
+        .find(APPLIED, &[Value::from(history.component)])
+        .map_err(|error| OpenError::record(&error))?;
     let applied = Applied::from_rows(&rows.unwrap_or_default())?;
     for migration in plan(history.migrations, &applied, Dialect::Sqlite)? {
         let failed = |error: rusqlite::Error| migration.failed(&error);

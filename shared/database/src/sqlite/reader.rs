@@ -14,7 +14,11 @@ pub(crate) struct Read {
 }
 
 /// Answers queries, one after the other, until the queue is closed.
-pub(super) async fn run_reader(queue: async_channel::Receiver<Read>, mut connection: Connection, random: Random) {
+pub(super) async fn run_reader(
+    queue: async_channel::Receiver<Read>,
+    mut connection: Connection,
+    random: Random,
+) {
     while let Ok(read) = queue.recv().await {
         if read.answer.is_closed() || read.deadline.has_passed() {
             continue;

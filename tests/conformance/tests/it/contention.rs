@@ -58,7 +58,11 @@ async fn hot_rows_under_many_callers_are_counted_exactly(world: World) {
                 let one = ids[(caller * 7 + turn * 3) % ROWS];
                 let other = ids[(caller * 11 + turn * 5 + 1) % ROWS];
                 let mut batch = Batch::new();
-                batch.key(one).key(other).expect(1, ADD, params![1_i64, one]).expect(1, ADD, params![1_i64, other]);
+                batch.key(one).key(other).expect(1, ADD, params![1_i64, one]).expect(
+                    1,
+                    ADD,
+                    params![1_i64, other],
+                );
                 database.commit(batch, soon()).await.expect("contention is the platform's to settle");
                 added.fetch_add(2, Ordering::Relaxed);
             }
@@ -120,7 +124,11 @@ async fn a_deadlock_with_somebody_else_is_tried_again_until_it_is_done(world: Wo
     let outsider = world.outsider();
     // Whoever waits for the outsider, the outsider waits for: one of the two must give way.
     let crossing = async {
-        outsider.run(&format!("SET deadlock_timeout = '10s'; UPDATE notes SET amount = amount + 1000 WHERE id = '{free}'")).await;
+        outsider
+            .run(&format!(
+                "SET deadlock_timeout = '10s'; UPDATE notes SET amount = amount + 1000 WHERE id = '{free}'"
+            ))
+            .await;
         outsider.run("COMMIT").await;
     };
     let (outcome, ()) = tokio::join!(commit(&database, both), crossing);

@@ -38,7 +38,9 @@ impl Fault {
     fn is(self, outcome: &Result<(), CommitError>) -> bool {
         match (self, outcome) {
             (Self::Constraint, Err(error)) => error.violates("notes_name_key"),
-            (Self::Count, Err(error)) => *error == CommitError::Count { statement: 1, expected: 1, actual: 0 },
+            (Self::Count, Err(error)) => {
+                *error == CommitError::Count { statement: 1, expected: 1, actual: 0 }
+            }
             (Self::Type, Err(error)) => matches!(error, CommitError::Rejected { statement: 1, .. }),
             (_, Ok(())) => false,
         }

@@ -62,7 +62,8 @@ async fn a_whole_group_whose_answer_is_lost_is_told_that_it_happened(mut world: 
     assert_eq!(number(&database, COUNT, vec![]).await, 1 + 128);
     // With one that fails among them, the others run behind savepoints, and that COMMIT is cut.
     proxy.cut_once(Cut::Nothing);
-    let names: Vec<String> = (0..64).map(|at| if at == 7 { "taken".to_owned() } else { format!("apart {at}") }).collect();
+    let names: Vec<String> =
+        (0..64).map(|at| if at == 7 { "taken".to_owned() } else { format!("apart {at}") }).collect();
     let commits = join_all(names.iter().map(|name| commit(&database, note(world.id(), name, 0)))).await;
     assert_eq!(commits.iter().filter(|outcome| outcome.is_ok()).count(), 63);
     assert!(commits[7].as_ref().unwrap_err().violates("notes_name_key"));
@@ -93,7 +94,10 @@ async fn a_transaction_whose_answer_is_lost_knows_its_outcome(mut world: World) 
     let (database, proxy) = behind_a_proxy(&mut world).await;
     let id = world.id();
     commit(&database, note(id, "one", 0)).await.unwrap();
-    let add = || database.transaction(soon(), async |tx: &mut database::Transaction| tx.run(ADD, params![1_i64, id]).await);
+    let add = || {
+        database
+            .transaction(soon(), async |tx: &mut database::Transaction| tx.run(ADD, params![1_i64, id]).await)
+    };
     proxy.cut_once(Cut::AnswerToCommit);
     assert_eq!(add().await, Ok(1));
     assert_eq!(number(&database, AMOUNT, params![id]).await, 1);
@@ -154,7 +158,9 @@ async fn connections_ended_under_load_lose_and_double_nothing(world: World) {
             let before = world.outsider().number("SELECT count(*) FROM notes").await;
             ended += world.outsider().end_connections().await;
             // A few groups go through in between.
-            while world.outsider().number("SELECT count(*) FROM notes").await < before + 20 && !*is_done.borrow() {
+            while world.outsider().number("SELECT count(*) FROM notes").await < before + 20
+                && !*is_done.borrow()
+            {
                 tokio::task::yield_now().await;
             }
         }
@@ -171,7 +177,10 @@ async fn a_server_that_stops_and_starts_is_found_again() {
     let database = world.open().await;
     let control = |word: &'static str| {
         let script = script.clone();
-        world.env.compute.run(move || Command::new(script).arg(word).status().expect("the script runs").success())
+        world
+            .env
+            .compute
+            .run(move || Command::new(script).arg(word).status().expect("the script runs").success())
     };
     for way_down in ["stop", "kill"] {
         let down_and_up = async {

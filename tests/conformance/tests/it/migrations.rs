@@ -13,7 +13,8 @@ const fn later(version: u32, text: &'static str, oldest_binary: u32) -> Migratio
     Migration { version, name: "later", postgres: text, sqlite: text, oldest_binary }
 }
 
-const ADDED: Migration = later(2, "ALTER TABLE lines ADD COLUMN extra INTEGER; CREATE TABLE more (id INTEGER)", 1);
+const ADDED: Migration =
+    later(2, "ALTER TABLE lines ADD COLUMN extra INTEGER; CREATE TABLE more (id INTEGER)", 1);
 
 async fn processes_that_start_at_once_migrate_once(world: World) {
     let (one, other, third) = tokio::join!(world.open(), world.open(), world.open());

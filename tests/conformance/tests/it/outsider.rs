@@ -11,7 +11,12 @@ pub(crate) struct Outsider {
 impl Outsider {
     pub(crate) async fn connect(at: &PostgresConfig, env: &Env) -> Self {
         let mut config = tokio_postgres::Config::new();
-        config.host(&at.host).port(at.port).user(&at.user).password(at.password.reveal()).dbname(&at.database);
+        config
+            .host(&at.host)
+            .port(at.port)
+            .user(&at.user)
+            .password(at.password.reveal())
+            .dbname(&at.database);
         let (client, connection) = config.connect(NoTls).await.expect("the server is there");
         env.tasks.spawn("outsider", async move {
             // It ends when a test stops the server, which is the test's to judge.

@@ -92,9 +92,8 @@ async fn concurrent_transactions_lose_no_update(world: World) {
     let database = world.open().await;
     let id = world.id();
     commit(&database, note(id, "one", 0)).await.unwrap();
-    let add = || {
-        database.transaction(soon(), async |tx: &mut Transaction| tx.run(ADD, params![1_i64, id]).await)
-    };
+    let add =
+        || database.transaction(soon(), async |tx: &mut Transaction| tx.run(ADD, params![1_i64, id]).await);
     let added = futures_util::future::join_all((0..16).map(|_| add())).await;
     assert_eq!(added, vec![Ok(1); 16]);
     assert_eq!(number(&database, AMOUNT, params![id]).await, 16);

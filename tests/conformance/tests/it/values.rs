@@ -37,9 +37,11 @@ async fn domain_values_go_through_unchanged(world: World) {
     let money = Money { minor: 9_007_199_254_740_993, currency: "EUR".parse().unwrap() };
     let at = Timestamp::from_micros(1_785_000_000_123_457);
     let json = r#"{"b": 1.0,  "a":[null,1e400,"\u00e9"], "a":2}"#;
-    for (name, amount, text) in
-        [(email.as_str(), money.minor, json), ("at", at.micros(), money.currency.as_str()), ("most", i64::MAX, "")]
-    {
+    for (name, amount, text) in [
+        (email.as_str(), money.minor, json),
+        ("at", at.micros(), money.currency.as_str()),
+        ("most", i64::MAX, ""),
+    ] {
         let id = world.id();
         let mut batch = Batch::new();
         batch.run(INSERT, params![id, name, amount, text.as_bytes()]);
@@ -53,11 +55,28 @@ async fn domain_values_go_through_unchanged(world: World) {
 
 async fn text_is_ordered_by_its_scalars(world: World) {
     let database = world.open().await;
-    let mut names = ["a", "B", "Z", "ä", "é", "e\u{301}", "ß", "ss", "_", "10", "9", "é ", "日本", "\u{1F600}", "\u{FFFD}"];
+    let mut names = [
+        "a",
+        "B",
+        "Z",
+        "ä",
+        "é",
+        "e\u{301}",
+        "ß",
+        "ss",
+        "_",
+        "10",
+        "9",
+        "é ",
+        "日本",
+        "\u{1F600}",
+        "\u{FFFD}",
+    ];
     for name in names {
         commit(&database, note(world.id(), name, 0)).await.unwrap();
     }
-    let kept: Vec<String> = rows(&database, NAMES, vec![]).await.iter().map(|row| row.get(0).unwrap()).collect();
+    let kept: Vec<String> =
+        rows(&database, NAMES, vec![]).await.iter().map(|row| row.get(0).unwrap()).collect();
     names.sort_unstable();
     assert_eq!(kept, names);
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use database::{
-    Backend, Batch, CommitError, Config, Database, Migration, Password, PostgresConfig, Row, Sql, SqliteConfig,
-    TlsMode, Value,
+    Backend, Batch, CommitError, Config, Database, Migration, Password, PostgresConfig, Row, Sql,
+    SqliteConfig, TlsMode, Value,
 };
 use runtime::{Deadline, Env};
 use telemetry::Metrics;
