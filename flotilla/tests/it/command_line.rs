@@ -9,7 +9,9 @@ async fn answer(arguments: &[&str]) -> String {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{arguments:?} has made something");
     let (said, silent) = if code == Some(0) { (stdout, stderr) } else { (stderr, stdout) };
     assert_eq!(silent, "", "{arguments:?} says it in the wrong place");
-    format!("{}\n{said}", code.expect("it was not killed"))
+    // clap leaves blanks at the ends of lines.
+    let lines = said.lines().map(|line| format!("{}\n", line.trim_end()));
+    format!("{}\n{}", code.expect("it was not killed"), lines.collect::<String>())
 }
 
 #[tokio::test]

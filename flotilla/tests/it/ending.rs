@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::program::Program;
+use runtime::Deadline;
+
+use crate::program::{PATIENCE, Program};
 use crate::together::{LAST_LINE, Running, up_in};
 
 #[tokio::test]
@@ -53,10 +55,14 @@ async fn a_first_start_that_is_killed_half_way_does_no_harm() {
 
 /// Waits for the file, looking as often as can be: what is to be met lasts for less than a millisecond.
 async fn until_there(file: &Path, program: &mut Program) {
-    while !file.exists() {
-        assert!(!program.has_ended(), "it ended without making {}", file.display());
-        tokio::task::yield_now().await;
-    }
+    let look = async {
+        while !file.exists() {
+            assert!(!program.has_ended(), "it ended without making {}", file.display());
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = Deadline::within(PATIENCE).bound(look).await;
+    assert!(found.is_ok(), "{} is never made", file.display());
 }
 
 #[tokio::test]

@@ -37,8 +37,8 @@ pub use process::{IdentityFiles, LogConfig, ProcessConfig, compute_threads};
 pub use serve::{Drained, Limits, Server, Transport};
 pub use service::{Addrs, RunError, Service};
 pub use settings::{
-    ConfigFile, Configure, Flags, Place, SettingError, SettingErrors, Settings, Sources, Vars, database_config,
-    finish_all,
+    ConfigFile, Configure, Flags, Place, SettingError, SettingErrors, Settings, Sources, Vars,
+    database_config, finish_all,
 };
 pub use signals::{Impatient, Signals};
 pub use start::StartError;

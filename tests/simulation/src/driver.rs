@@ -1,7 +1,7 @@
 //! Many seeds, each in a process of its own, since a seed takes over the randomness and the clock of its
 //! process.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Write};
 use std::num::NonZero;
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 
 use anyhow::Context as _;
 
-use crate::report::Report;
+use crate::report::{Report, told_faults};
 
 /// How many seeds are told of at a time.
 const BETWEEN_SIGNS: u64 = 20;
@@ -89,8 +89,8 @@ fn await_end(process: Child) -> anyhow::Result<Ended> {
 #[derive(Default)]
 struct Summary {
     runs: u64,
-    failed: Vec<u64>,
-    hashes: BTreeMap<u64, u64>,
+    failed: BTreeSet<u64>,
+    histories: BTreeMap<u64, u64>,
     simulated_seconds: u64,
     attempts: usize,
     acknowledged: usize,
@@ -101,32 +101,31 @@ struct Summary {
 impl Summary {
     fn add(&mut self, out: &mut impl Write, seed: u64, ended: Ended) -> io::Result<()> {
         self.runs += 1;
-        let is_right = match ended {
-            Ended::Reported(report) => {
-                let went_otherwise =
-                    self.hashes.insert(seed, report.hash).is_some_and(|hash| hash != report.hash);
-                if !report.violations.is_empty() {
-                    tell(out, seed, &report)?;
-                } else if went_otherwise {
-                    writeln!(out, "seed {seed} went another way the second time")?;
-                }
-                let is_right = report.violations.is_empty() && !went_otherwise;
-                self.count(seed, report);
-                is_right
-            }
-            Ended::Broken(words) => {
-                writeln!(out, "seed {seed} broke: {words}")?;
-                writeln!(out, "again: {}", replay(seed))?;
-                false
-            }
-        };
-        if !is_right {
-            self.failed.push(seed);
+        if let Some(complaint) = self.complaint(seed, &ended) {
+            self.failed.insert(seed);
+            writeln!(out, "{complaint}\nagain: cargo run -p simulation --release -- --seed {seed}")?;
+        }
+        if let Ended::Reported(report) = ended {
+            self.count(seed, report);
         }
         if self.runs.is_multiple_of(BETWEEN_SIGNS) {
-            writeln!(out, "{} runs, {} failed", self.runs, self.failed.len())?;
+            writeln!(out, "{} runs, {} seeds failed", self.runs, self.failed.len())?;
         }
         Ok(())
+    }
+
+    fn complaint(&mut self, seed: u64, ended: &Ended) -> Option<String> {
+        let report = match ended {
+            Ended::Broken(words) => return Some(format!("seed {seed} broke: {words}")),
+            Ended::Reported(report) if !report.violations.is_empty() => return Some(report.told(seed)),
+            Ended::Reported(report) => report,
+        };
+        if self.histories.insert(seed, report.hash).is_some_and(|before| before != report.hash) {
+            return Some(format!("seed {seed} went another way the second time"));
+        }
+        let mut others = self.histories.iter().filter(|&(&other, _)| other != seed);
+        let (twin, _) = others.find(|&(_, &hash)| hash == report.hash)?;
+        Some(format!("seed {seed} went the way of seed {twin}: the seed does not decide"))
     }
 
     fn count(&mut self, seed: u64, report: Report) {
@@ -147,43 +146,10 @@ impl Summary {
         if let Some((milliseconds, seed)) = self.slowest {
             writeln!(out, "slowest: seed {seed} with {milliseconds} ms of processor")?;
         }
-        match &self.failed[..] {
-            [] if twice => writeln!(out, "no violation, and every seed went the same way twice"),
-            [] => writeln!(out, "no violation"),
-            failed => writeln!(out, "FAILED: seeds {failed:?}"),
+        if !self.failed.is_empty() {
+            return writeln!(out, "FAILED: seeds {:?}", self.failed);
         }
+        let again = if twice { ", and every seed went the same way twice" } else { "" };
+        writeln!(out, "no violation{again}")
     }
-}
-
-/// Tells how a seed went: the end of its story where it failed, and the command that runs it again.
-///
-/// # Errors
-/// Nobody listens.
-pub fn tell(out: &mut impl Write, seed: u64, report: &Report) -> io::Result<()> {
-    let Report { hash, simulated_seconds, attempts, acknowledged, .. } = report;
-    writeln!(
-        out,
-        "seed {seed}: history {hash:016x}, {simulated_seconds} simulated seconds, {attempts} requests, \
-         {acknowledged} acknowledged; {}",
-        told_faults(&report.faults)
-    )?;
-    if report.violations.is_empty() {
-        return Ok(());
-    }
-    for line in &report.story {
-        writeln!(out, "  {line}")?;
-    }
-    for violation in &report.violations {
-        writeln!(out, "VIOLATION {violation}")?;
-    }
-    writeln!(out, "again: {}", replay(seed))
-}
-
-fn told_faults(faults: &BTreeMap<String, u32>) -> String {
-    let told: Vec<_> = faults.iter().map(|(kind, count)| format!("{count} x {kind}")).collect();
-    format!("faults: {}", told.join(", "))
-}
-
-fn replay(seed: u64) -> String {
-    format!("cargo run -p simulation --release -- --seed {seed}")
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use simulation::driver::{Driver, tell};
+use simulation::driver::Driver;
 use simulation::world;
 use telemetry::{LogFormat, Logs};
 
@@ -48,11 +48,7 @@ fn run_one(seed: u64, arguments: &Arguments) -> anyhow::Result<bool> {
         Logs::init(LogFormat::Human, filter).context("starting the log")?;
     }
     let report = world::run(seed)?;
-    let mut out = io::stdout().lock();
-    if arguments.json {
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
-    } else {
-        tell(&mut out, seed, &report)?;
-    }
+    let told = if arguments.json { serde_json::to_string(&report)? } else { report.told(seed) };
+    writeln!(io::stdout(), "{told}")?;
     Ok(report.violations.is_empty())
 }

@@ -58,6 +58,28 @@ impl Report {
     }
 }
 
+impl Report {
+    /// How the seed went; where it failed, with the end of its story.
+    pub fn told(&self, seed: u64) -> String {
+        let Self { hash, simulated_seconds, attempts, acknowledged, .. } = self;
+        let mut told = format!(
+            "seed {seed}: history {hash:016x}, {simulated_seconds} simulated seconds, {attempts} requests, \
+             {acknowledged} acknowledged; {}",
+            told_faults(&self.faults)
+        );
+        if !self.violations.is_empty() {
+            self.story.iter().for_each(|line| told.push_str(&format!("\n  {line}")));
+        }
+        self.violations.iter().for_each(|violation| told.push_str(&format!("\nVIOLATION {violation}")));
+        told
+    }
+}
+
+pub(crate) fn told_faults(faults: &BTreeMap<String, u32>) -> String {
+    let told: Vec<_> = faults.iter().map(|(kind, count)| format!("{count} x {kind}")).collect();
+    format!("faults: {}", told.join(", "))
+}
+
 /// Why a run proves nothing, if it does not.
 fn vacuous(simulated: Duration, acknowledged: usize, faults: &BTreeMap<&'static str, u32>) -> Option<String> {
     const LEAST_TIME: Duration = Duration::from_secs(60);

@@ -59,7 +59,8 @@ impl Names {
 
     /// The environment is not ours alone, so only what looks like a slip of the finger is wrong there.
     fn variables<'a>(&'a self, sources: &'a Sources) -> impl Iterator<Item = SettingError> + 'a {
-        let others = sources.vars.names().filter(|name| !self.settings.contains(*name) && !FOREIGN.contains(name));
+        let others =
+            sources.vars.names().filter(|name| !self.settings.contains(*name) && !FOREIGN.contains(name));
         others.filter_map(|name| {
             let like = self.meant(name)?.to_owned();
             Some(SettingError::Unknown { name: name.to_owned(), place: Place::Environment, like: Some(like) })

@@ -12,7 +12,7 @@ use runtime::{Env, Io};
 use service_auth::{Alpn, Identity};
 use tokio::sync::oneshot;
 
-use crate::harness::{Setup, World, in_memory};
+use crate::harness::{Setup, World, in_memory, in_time};
 use crate::town::{SHOP, Town};
 
 const CALLER: &str = "order-service";
@@ -99,8 +99,8 @@ impl Caller {
     pub(crate) fn send(&mut self, request: Builder, body: Body) -> impl Future<Output = Answer> + use<> {
         let answer = self.sender.send_request(request.body(body).unwrap());
         async move {
-            let (head, body) = answer.await.expect("the server answers").into_parts();
-            let body = body.collect().await.expect("the answer is whole").to_bytes();
+            let (head, body) = in_time(answer).await.expect("the server answers").into_parts();
+            let body = in_time(body.collect()).await.expect("the answer is whole").to_bytes();
             let body = String::from_utf8(body.to_vec()).unwrap();
             Answer { status: head.status, headers: head.headers, body }
         }
@@ -108,6 +108,6 @@ impl Caller {
 
     /// Waits until the server has closed the connection.
     pub(crate) async fn until_closed(self) {
-        assert!(self.until_closed.await.is_err(), "nothing is ever sent");
+        assert!(in_time(self.until_closed).await.is_err(), "nothing is ever sent");
     }
 }

@@ -101,7 +101,18 @@ impl World {
     }
 
     pub(crate) async fn drained(self) -> Drained {
-        self.drained.await.expect("the server tells how it ended")
+        in_time(self.drained).await.expect("the server tells how it ended")
+    }
+
+    /// Lets paused time pass until the server holds no connection.
+    pub(crate) async fn until_closed(&self) {
+        let none = "flotilla_connections_open{service=\"test-service\",listener=\"http\"} 0\n";
+        let closed = async {
+            while !self.metrics.render().contains(none) {
+                tokio::time::advance(Duration::from_millis(10)).await;
+            }
+        };
+        in_time(closed).await;
     }
 
     /// Whether the metrics hold this line.
@@ -134,6 +145,10 @@ impl RawClient {
 
     /// The next answer, unless the connection ends before its first byte.
     pub(crate) async fn reply_or_end(&mut self) -> Option<Reply> {
+        in_time(self.read_reply()).await
+    }
+
+    async fn read_reply(&mut self) -> Option<Reply> {
         let head_ends = loop {
             if let Some(at) = self.read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break at;
@@ -156,7 +171,7 @@ impl RawClient {
 
     /// Everything until the server closes the connection.
     pub(crate) async fn rest(&mut self) -> String {
-        while self.read_some().await > 0 {}
+        in_time(async { while self.read_some().await > 0 {} }).await;
         self.text()
     }
 
@@ -211,6 +226,11 @@ impl fmt::Display for Reply {
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let fields = head.lines().filter_map(|line| line.split_once(": "));
     fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+}
+
+/// What `wait` gives, which is longer in coming than anything here may take when it hangs.
+pub(crate) async fn in_time<T>(wait: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(100), wait).await.expect("it hangs")
 }
 
 /// A world of its own, in which only the test makes time pass.

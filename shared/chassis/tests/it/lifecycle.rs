@@ -148,16 +148,14 @@ async fn background_tasks_end_after_the_last_request_and_what_closes_comes_last(
 }
 
 #[tokio::test]
-async fn a_database_is_part_of_readiness_and_is_closed_at_the_end() {
+async fn a_database_that_goes_away_is_told_in_readiness() {
     let town = Town::new();
     let platform = town.shop();
-    let config = Config::sqlite(SqliteConfig::at(town.dir.path().join("shop.db")));
-    let database = platform.open_database(&config, &[]).await.unwrap();
+    let database = platform.open_database(&shelf(&town), &[]).await.unwrap();
     let assembly = assembly(&platform).with_database(&platform, &database);
     let service = assembly.bind(&platform).await.unwrap();
     let (end, ()) = with(service, async |addrs, shutdown| {
         town.until_ready_is(addrs.admin, StatusCode::OK).await;
-        // It goes away: what is asked from now on is refused.
         database.close().await;
         let told = town.until_ready_is(addrs.admin, StatusCode::SERVICE_UNAVAILABLE).await;
         assert!(
@@ -168,7 +166,22 @@ async fn a_database_is_part_of_readiness_and_is_closed_at_the_end() {
     })
     .await;
     assert_eq!(end, Ok(()));
+}
+
+#[tokio::test]
+async fn a_service_closes_its_database() {
+    let town = Town::new();
+    let platform = town.shop();
+    let database = platform.open_database(&shelf(&town), &[]).await.unwrap();
+    let assembly = assembly(&platform).with_database(&platform, &database);
+    let service = assembly.bind(&platform).await.unwrap();
+    let (end, ()) = with(service, async |_, shutdown| shutdown.cancel()).await;
+    assert_eq!(end, Ok(()));
     assert_eq!(platform.env.tasks.running(), []);
+}
+
+fn shelf(town: &Town) -> Config {
+    Config::sqlite(SqliteConfig::at(town.dir.path().join("shop.db")))
 }
 
 #[tokio::test(start_paused = true)]

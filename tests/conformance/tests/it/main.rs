@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask test` starts the server. Without it the PostgreSQL half says so and does nothing, except in
 //! CI, where that is a failure.
+#![cfg(test)]
 
 #[macro_use]
 mod world;
