@@ -16,7 +16,9 @@ use runtime::Env;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [addr, email, name, password] = arguments.try_into().map_err(|_| "ADDRESS EMAIL NAME PASSWORD")?;
+    let Ok([addr, email, name, password]) = <[String; 4]>::try_from(arguments) else {
+        return Err("must be told ADDRESS EMAIL NAME PASSWORD".into());
+    };
     let channel = operator::connect(&Env::system(1), Path::new("data/operator"), addr.parse()?).await?;
     let mut users = UserServiceClient::new(channel);
     let created = users.create_user(CreateUserRequest { email, name, password }).await?.into_inner();

@@ -94,7 +94,7 @@ async fn its_log_is_for_people_or_one_object_of_json_a_line() {
         program.stderr.with("serving").await;
         program.signal("TERM").await;
         assert_eq!(program.ends().await.code(), Some(0));
-        logs.push(program.stderr.to_the_end().await);
+        logs.push(program.stderr.whole().await);
     }
     let objects: Vec<serde_json::Value> =
         logs[1].lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -95,7 +95,7 @@ impl Said {
     }
 
     /// All that it says until it ends.
-    pub(crate) async fn to_the_end(&mut self) -> String {
+    pub(crate) async fn whole(&mut self) -> String {
         self.once(|_| false).await.unwrap_err()
     }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use crate::town::Town;
 
@@ -29,8 +29,14 @@ fn complete(town: &Town) -> Command {
     command
 }
 
-fn told(output: &Output) -> (Option<i32>, String) {
-    (output.status.code(), String::from_utf8(output.stderr.clone()).unwrap())
+/// The code and the last words of a process that must not come to serve.
+fn told(command: &mut Command) -> (Option<i32>, String) {
+    let mut process = Process::start(command);
+    let mut all = String::new();
+    while process.log.read_line(&mut all).unwrap() > 0 {
+        assert!(!all.contains("\"serving\""), "it serves: {all}");
+    }
+    (process.code(), all)
 }
 
 #[tokio::test]
@@ -39,7 +45,7 @@ async fn all_that_is_wrong_with_its_settings_is_told_at_once() {
     std::fs::write(town.dir.path().join("flotilla.toml"), "[greeting-service]\ndrain_delay = \"3\"\n")
         .unwrap();
     let vars = [("HTTP_PORT", "eighty"), ("GRETING", "hello"), ("LOG_LEVEL", "user=loud")];
-    let (code, text) = told(&greeting(&town).envs(vars).output().unwrap());
+    let (code, text) = told(greeting(&town).envs(vars));
     assert_eq!(code, Some(64));
     insta::assert_snapshot!(text);
 }
@@ -62,7 +68,7 @@ async fn it_does_not_take_up_somebody_elses_identity() {
     let town = Town::new();
     let mut command = complete(&town);
     town.mount("order-service");
-    let (code, text) = told(&command.output().unwrap());
+    let (code, text) = told(&mut command);
     assert_eq!(code, Some(64));
     insta::assert_snapshot!(text, @"greeting-service: the certificate is made out to spiffe://flotilla.internal/service/order-service, must be to spiffe://flotilla.internal/service/greeting-service");
 }
@@ -73,24 +79,28 @@ async fn a_taken_port_is_unavailable() {
     #[expect(clippy::disallowed_methods, reason = "the port is taken from outside the platform")]
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let (code, text) = told(&complete(&town).args(["--admin-port", &port]).output().unwrap());
+    let (code, text) = told(complete(&town).args(["--admin-port", &port]));
     assert_eq!(code, Some(69));
     assert!(text.contains(&format!("listening on 127.0.0.1:{port} (admin)")), "{text}");
 }
 
-/// A process that says that it serves.
-struct Serving {
+/// A process and what it says on stderr. It ends with the test at the latest.
+struct Process {
     child: Child,
     log: BufReader<ChildStderr>,
 }
 
-impl Serving {
+impl Process {
     fn start(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        let mut serving = Self { child, log };
-        serving.until_it_says("serving");
-        serving
+        Self { child, log }
+    }
+
+    fn serving(command: &mut Command) -> Self {
+        let mut process = Self::start(command);
+        process.until_it_says("serving");
+        process
     }
 
     fn until_it_says(&mut self, what: &str) {
@@ -106,8 +116,16 @@ impl Serving {
         assert!(sent.success());
     }
 
-    fn code(mut self) -> Option<i32> {
+    fn code(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already where all went well.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
@@ -115,11 +133,11 @@ impl Serving {
 async fn a_signal_ends_it_in_order_and_a_second_one_at_once() {
     let town = Town::new();
     for signal in ["TERM", "INT"] {
-        let serving = Serving::start(complete(&town).args(["--drain-delay", "0ms"]));
-        serving.signal(signal);
-        assert_eq!(serving.code(), Some(0));
+        let mut process = Process::serving(complete(&town).args(["--drain-delay", "0ms"]));
+        process.signal(signal);
+        assert_eq!(process.code(), Some(0));
     }
-    let mut patient = Serving::start(complete(&town).args(["--drain-delay=60s", "--drain-timeout=90s"]));
+    let mut patient = Process::serving(complete(&town).args(["--drain-delay=60s", "--drain-timeout=90s"]));
     patient.signal("TERM");
     patient.until_it_says("draining");
     patient.signal("TERM");
