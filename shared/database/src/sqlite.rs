@@ -41,14 +41,11 @@ impl Sqlite {
         histories: &[History<'_>],
     ) -> Result<Self, OpenError> {
         make_directory_of(&config.path)?;
-        let is_new = !config.path.exists();
         let mut connection = Connection::open_writer(config, timeouts)?;
         for history in histories {
             migrate::bring_up(&mut connection, env, history).await?;
         }
-        if is_new {
-            sync_directory_of(&config.path)?;
-        }
+        sync_directory_of(&config.path)?;
         let (writer, jobs) = mpsc::channel(MOST_WAITING);
         let (reads, queue) = async_channel::bounded(MOST_READS_WAITING);
         let running = TaskTracker::new();
@@ -107,7 +104,8 @@ fn make_directory_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
-/// Without it a power loss could take away the file's name together with all that was acknowledged in it.
+/// Without it a power loss could take away the file's name together with all that was acknowledged in it. Done at
+/// every start, since the one that made the file may have been killed before it came to this.
 fn sync_directory_of(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()

@@ -29,7 +29,8 @@ pub(super) async fn bring_up(
         let applied = applied(&mut connection, history).await?;
         for migration in plan(history.migrations, &applied, Dialect::Postgres)? {
             apply(&mut connection, env, history, migration).await?;
-            tracing::info!(version = migration.version, name = migration.name, "applied a migration");
+            let Migration { version, name, .. } = migration;
+            tracing::info!(component = history.component, version, name, "applied a migration");
         }
     }
     Ok(())

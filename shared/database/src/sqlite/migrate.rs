@@ -4,7 +4,7 @@ use runtime::{Deadline, Env};
 
 use super::connection::Connection;
 use super::writer::begin;
-use crate::migration::{APPLIED, Applied, CREATE_RECORD, History, RECORD, plan};
+use crate::migration::{APPLIED, Applied, CREATE_RECORD, History, Migration, RECORD, plan};
 use crate::{Dialect, OpenError, Value};
 
 /// How long to wait for another process that migrates the same file.
@@ -38,7 +38,8 @@ fn apply_all(connection: &Connection, env: &Env, history: &History<'_>) -> Resul
         connection.execute_all(migration.sqlite, STATEMENT).map_err(failed)?;
         let record = migration.record(history.component, Dialect::Sqlite, env.clock.now());
         connection.touch(RECORD, &record).map_err(failed)?;
-        tracing::info!(version = migration.version, name = migration.name, "applied a migration");
+        let Migration { version, name, .. } = migration;
+        tracing::info!(component = history.component, version, name, "applied a migration");
     }
     Ok(())
 }
