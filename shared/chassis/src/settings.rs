@@ -102,9 +102,13 @@ impl Settings {
 
     /// Notes that `name` is wrong for a reason that goes beyond its own text, such as another setting.
     pub fn reject(&mut self, name: &'static str, right: impl Into<String>) {
+        let (is_secret, right) = (self.asked.get(name).is_some_and(|asked| asked.secret), right.into());
         let error = match self.find(name) {
+            Some(Given { name, place, .. }) if is_secret => {
+                SettingError::Wrong { name, place, given: None, right }
+            }
             Some(given) => SettingError::wrong(given.name, given.place, &given.value, right),
-            None => SettingError::Missing { name: name.to_owned(), right: right.into() },
+            None => SettingError::Missing { name: name.to_owned(), right },
         };
         self.errors.push(error);
     }

@@ -42,7 +42,10 @@ fn malformed(kind: Kind, headers: &HeaderMap) -> Option<Problem> {
         && code_in(headers) == Some(Code::Internal.into())
         && !headers.contains_key("grpc-status-details-bin");
     let status = is_tonics.then(|| Status::from_header_map(headers)).flatten()?;
-    Some(Problem::new(ErrorClass::Invalid, format!("the message must be the method's request: {}", status.message())))
+    Some(Problem::new(
+        ErrorClass::Invalid,
+        format!("the message must be the method's request: {}", status.message()),
+    ))
 }
 
 fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response) -> Response {
@@ -95,7 +98,8 @@ impl Manners {
 
     pub(super) fn apply(self, response: &mut Response) {
         // The rest of a body that is too large or too slow is not waited for.
-        let unread = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&response.status());
+        let unread =
+            [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&response.status());
         if self.version < Version::HTTP_2 && (self.last || unread) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -178,6 +178,7 @@ fn a_wrong_secret_is_told_without_being_shown() {
         settings.required_secret(name, "a key");
     }
     let five = settings.required_secret("FIVE", "a key");
+    settings.reject("FIVE", "another key than ONE");
     let config = database_config(&mut settings);
     let shown = format!("{settings:?} {five:?} {config:?}");
     assert!(!shown.contains("hunter2"), "{shown}");
