@@ -16,6 +16,9 @@ pub(super) const WORKERS: usize = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 
+/// A try may take this many times the wait for its row: it may have to connect first, and has to commit.
+const TRY_TAKES: u32 = 2;
+
 /// Runs batches one by one, again and again until their deadline, with jitter in between so that those who
 /// collided do not meet again.
 pub(super) struct Alone {
@@ -43,7 +46,7 @@ impl Alone {
         loop {
             tokio::time::sleep(self.random.jitter(most)).await;
             // A try that the deadline cuts off would leave its outcome unknown.
-            if pending.deadline.remaining() < self.lock_timeout {
+            if pending.deadline.remaining() < self.lock_timeout * TRY_TAKES {
                 return (pending, Err(CommitError::Busy));
             }
             let mut settled = self.committer.commit(vec![pending]).await;

@@ -110,7 +110,7 @@ async fn a_row_that_somebody_else_holds_delays_only_its_own_batch(world: World) 
 
 async fn a_row_that_is_held_past_the_deadline_is_busy_and_unchanged(world: World) {
     let (database, held, _) = with_one_row_held(&world).await;
-    let late = database.commit(add(held), Deadline::within(Duration::from_secs(1))).await;
+    let late = database.commit(add(held), Deadline::within(Duration::from_secs(3))).await;
     assert_eq!(late, Err(CommitError::Busy));
     world.outsider().run("COMMIT").await;
     commit(&database, add(held)).await.unwrap();
