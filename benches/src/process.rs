@@ -24,8 +24,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command` and waits for what `find` reads from a line of the output that it pipes. Whatever else it
-    /// says is passed on.
+    /// Starts `command` and waits for what `find` reads from a line of the output that it pipes. What else is in
+    /// its log is passed on.
     pub(crate) async fn start<T>(
         env: &Env,
         mut command: Command,
@@ -33,10 +33,10 @@ impl Process {
     ) -> Result<(Self, T)> {
         let mut child = command.stdin(Stdio::null()).kill_on_drop(true).spawn()?;
         let id = child.id().context("it has just been started")?;
-        let stdout = child.stdout.take().map(|stdout| Box::new(stdout) as Output);
-        let stderr = child.stderr.take().map(|stderr| Box::new(stderr) as Output);
-        let output = stdout.or(stderr).context("the command pipes no output")?;
-        let mut lines = BufReader::new(output).lines();
+        let log = child.stderr.take().map(|log| Box::new(log) as Output);
+        let pass_on = if log.is_some() { pass_on } else { |_: &str| Ok(()) };
+        let told = child.stdout.take().map(|told| Box::new(told) as Output);
+        let mut lines = BufReader::new(log.or(told).context("the command pipes no output")?).lines();
         let found = loop {
             let Some(line) = lines.next_line().await? else { bail!("{command:?} ended before it was ready") };
             match find(&line) {
