@@ -13,10 +13,5 @@ pub fn service_span(service: &ServiceName) -> Span {
 
 /// The span of one request, inside its service's span.
 pub fn request_span(request_id: &str, trace: &TraceContext) -> Span {
-    tracing::error_span!(
-        "request",
-        request_id,
-        trace_id = %trace.trace_id(),
-        span_id = %trace.span_id(),
-    )
+    tracing::error_span!("request", request_id, trace_id = trace.trace_bytes(), span_id = trace.span_bytes(),)
 }

@@ -3,6 +3,8 @@ use std::fmt;
 
 use tracing::field::{Field, Visit};
 
+use crate::trace_context::Hex;
+
 /// Parts of names that tell a secret. A secret should never come this far; this is the second net.
 const SECRET_NAMES: [&str; 7] =
     ["password", "passphrase", "secret", "token", "authorization", "cookie", "private_key"];
@@ -47,10 +49,17 @@ impl Fields {
         Some(target)
     }
 
+    /// Hides what goes by a secret's name. It is asked once a line is written: most spans see none.
+    pub(super) fn redact(&mut self) {
+        for (name, value) in &mut self.0 {
+            if SECRET_NAMES.iter().any(|secret| name.contains(secret)) {
+                *value = Value::Text("[redacted]".to_owned());
+            }
+        }
+    }
+
     fn set(&mut self, field: &Field, value: Value) {
         let name = field.name();
-        let secret = SECRET_NAMES.iter().any(|secret| name.contains(secret));
-        let value = if secret { Value::Text("[redacted]".to_owned()) } else { value };
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some((_, earlier)) => *earlier = value,
             None => self.0.push((name, value)),
@@ -79,6 +88,11 @@ impl Visit for Fields {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         self.set(field, Value::Text(value.to_owned()));
+    }
+
+    /// Bytes are ids here, of which hex is the usual text.
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
+        self.set(field, Value::Text(Hex(value).to_string()));
     }
 
     /// The error and each of its causes.

@@ -1,5 +1,5 @@
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use super::LogsError;
 
@@ -9,15 +9,15 @@ const BASE: &str = "error,h2=warn,hyper=warn,hyper_util=warn,mio=warn,rustls=war
                     tokio_util=warn,tonic=warn,tower=warn";
 
 /// Reads a filter strictly: a part that is wrong is an error, not a part that is left out.
-pub(super) fn parse(text: &str) -> Result<EnvFilter, LogsError> {
+pub(super) fn parse(text: &str) -> Result<Targets, LogsError> {
     // A lone word that is no level would be taken for a target, and everything else would fall silent.
-    let lone = |part: &&str| !part.is_empty() && !part.contains(['=', '[', ']', ':']);
+    let lone = |part: &&str| !part.is_empty() && !part.contains(['=', ':']);
     let words = text.split(',').map(str::trim).filter(lone);
     if let Some(word) = words.into_iter().find(|word| word.parse::<LevelFilter>().is_err()) {
         return Err(LogsError::Word(word.to_owned()));
     }
-    let whole = EnvFilter::builder().parse(format!("{BASE},{text}"));
-    whole.map_err(|source| LogsError::Filter { filter: text.to_owned(), source })
+    let asked = if text.trim().is_empty() { BASE.to_owned() } else { format!("{BASE},{text}") };
+    asked.parse().map_err(|source| LogsError::Filter { filter: text.to_owned(), source })
 }
 
 #[cfg(test)]

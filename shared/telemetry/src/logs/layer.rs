@@ -53,6 +53,7 @@ where
                 fields.inherit(outer);
             }
         }
+        fields.redact();
         let metadata = event.metadata();
         let target = log_target.as_deref().unwrap_or(metadata.target());
         let line = Line { at: self.clock.now(), level: *metadata.level(), target, fields: &fields };
