@@ -12,10 +12,9 @@ use telemetry::Red;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::authorise::Gate;
-use crate::inbound::{Bounds, Inbound, Kind};
-use crate::serve::{Limits, Server, Transport};
-use crate::{Check, Finding, Platform, Service, StartError, admin, grpc};
+use crate::inbound::{Inbound, Kind, Stack};
+use crate::serve::{Server, Transport};
+use crate::{Check, Finding, Gate, Platform, Service, StartError, admin, grpc};
 
 /// What a service is made of.
 pub struct Assembly {
@@ -102,20 +101,21 @@ impl Assembly {
         let Platform { identity, metrics, health, listeners, .. } = platform;
         let binder = Binder { platform, red: Red::new(metrics) };
         let allow = grpc::with_house_rows(self.allow);
-        let methods: Vec<String> = allow.rows().map(|(path, _)| path).collect();
+        let methods = grpc::methods(self.contracts, &allow)?;
         binder.red.know_rpcs(methods.iter().map(String::as_str));
-
-        let edge = self.http.layer(Gate::edge(&platform.trust_domain, metrics));
         let internal = grpc::routes(self.grpc, self.contracts, &allow, health.clone())?;
-        let internal = internal.into_axum_router().layer(Gate::grpc(allow, metrics));
-        let admin = admin::routes(health, metrics.clone());
+
+        let edge = Gate::edge(&platform.trust_domain, metrics);
+        let edge = binder.stack(Kind::Http, edge, self.http);
+        let internal = binder.stack(Kind::Grpc, Gate::methods(allow, metrics), internal.into_axum_router());
+        let admin = binder.stack(Kind::Http, Gate::OPEN, admin::routes(health, metrics.clone()));
 
         let http = Transport::Mtls(identity.clone(), Alpn::H2OrHttp1);
         let grpc = Transport::Mtls(identity.clone(), Alpn::H2);
         Ok(Service {
-            http: binder.bind("http", listeners.http, http, Kind::Http, edge).await?,
-            grpc: binder.bind("grpc", listeners.grpc, grpc, Kind::Grpc, internal).await?,
-            admin: binder.bind("admin", listeners.admin, Transport::Plain, Kind::Http, admin).await?,
+            http: binder.bind("http", listeners.http, http, edge).await?,
+            grpc: binder.bind("grpc", listeners.grpc, grpc, internal).await?,
+            admin: binder.bind("admin", listeners.admin, Transport::Plain, admin).await?,
             platform: platform.clone(),
             background: self.background,
             closing: self.closing,
@@ -130,20 +130,25 @@ struct Binder<'a> {
 }
 
 impl Binder<'_> {
+    fn stack(&self, kind: Kind, gate: Gate, router: Router) -> Stack {
+        let Platform { env, health, listeners, .. } = self.platform;
+        let (env, red, health) = (env.clone(), self.red.clone(), health.clone());
+        Stack { kind, gate, router, bounds: listeners.bounds, env, red, health }
+    }
+
     async fn bind(
         &self,
         name: &'static str,
         addr: SocketAddr,
         transport: Transport,
-        kind: Kind,
-        router: Router,
+        stack: Stack,
     ) -> Result<Bound, StartError> {
-        let env = &self.platform.env;
+        let Platform { env, listeners, .. } = self.platform;
         let failed = |source| StartError::Listen { listener: name, addr, source };
         let listener = env.net.bind(addr).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
-        let inbound = Inbound::new(kind, router, Bounds::default(), env, self.red.clone());
-        Ok(Bound { addr, server: Server { name, listener, transport, inbound, limits: Limits::default() } })
+        let (inbound, limits) = (Inbound::new(stack), listeners.limits);
+        Ok(Bound { addr, server: Server { name, listener, transport, inbound, limits } })
     }
 }
 

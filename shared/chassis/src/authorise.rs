@@ -1,16 +1,10 @@
 //! Who may call: the allow table is asked with the caller's identity before anything else is done.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::body::Body;
-use axum::response::{IntoResponse as _, Response};
-use futures_util::future::{Either, Ready, ready};
-use http::Request;
 use service_auth::{AllowTable, Peer, TrustDomain};
 use telemetry::Metrics;
-use telemetry::metrics::{Counter, Family};
-use tower::{Layer, Service};
+use telemetry::metrics::{Counter, Family, Labels};
 use types::ErrorClass;
 
 use crate::Problem;
@@ -18,148 +12,119 @@ use crate::Problem;
 /// The row that stands for the whole edge API, which has no gRPC methods.
 const EDGE: &str = "/flotilla.edge.Api/*";
 
-/// A service that only those may call whom the table names.
+/// What no row is about. Its name is whatever the caller wrote.
+const OTHER: &str = "_OTHER";
+
+/// Decides who may call what a listener answers. Clones are the same.
 #[derive(Clone, Debug)]
-pub(crate) struct Authorised<S> {
-    gate: Gate,
-    inner: S,
+pub struct Gate(Rule);
+
+#[derive(Clone, Debug)]
+enum Rule {
+    Open,
+    /// Each method by its row.
+    Methods(Guard),
+    /// All of it by the one row [`EDGE`].
+    Whole(Guard),
 }
 
-/// The decision, which every connection shares.
 #[derive(Clone, Debug)]
-pub(crate) struct Gate {
+struct Guard {
     allow: Arc<AllowTable>,
-    speech: Speech,
-    refused: Family<Vec<(&'static str, String)>, Counter>,
-}
-
-/// How the listener's callers are spoken to.
-#[derive(Clone, Copy, Debug)]
-enum Speech {
-    Grpc,
-    Http,
+    refused: Family<Labels<1>, Counter>,
 }
 
 impl Gate {
+    /// For a listener that anybody may ask, such as for health.
+    pub const OPEN: Self = Self(Rule::Open);
+
     /// For a listener of gRPC: each method by its row.
-    pub(crate) fn grpc(allow: AllowTable, metrics: &Metrics) -> Self {
-        Self::new(allow, Speech::Grpc, metrics)
+    pub fn methods(allow: AllowTable, metrics: &Metrics) -> Self {
+        Self(Rule::Methods(Guard::new(allow, metrics)))
     }
 
     /// For a listener of the edge API: all of it is the gateway's to call, and the operators' to look at.
-    pub(crate) fn edge(trust_domain: &TrustDomain, metrics: &Metrics) -> Self {
+    pub fn edge(trust_domain: &TrustDomain, metrics: &Metrics) -> Self {
         let allow = AllowTable::new(trust_domain).allow(EDGE, &["api-gateway", "operator"]);
-        Self::new(allow, Speech::Http, metrics)
+        Self(Rule::Whole(Guard::new(allow, metrics)))
     }
 
-    fn new(allow: AllowTable, speech: Speech, metrics: &Metrics) -> Self {
+    /// Lets `peer` call `path`, or not.
+    ///
+    /// # Errors
+    /// `Forbidden`, and it is counted and logged.
+    pub(crate) fn admit(&self, path: &str, peer: Option<&Peer>) -> Result<(), Problem> {
+        match &self.0 {
+            Rule::Open => Ok(()),
+            Rule::Methods(guard) => guard.admit(path, path, peer),
+            Rule::Whole(guard) => guard.admit(EDGE, path, peer),
+        }
+    }
+}
+
+impl Guard {
+    fn new(allow: AllowTable, metrics: &Metrics) -> Self {
         let help = "Calls refused because of who called";
         let refused = metrics.register("flotilla_calls_refused", help, Family::default());
-        Self { allow: Arc::new(allow), speech, refused }
+        Self { allow: Arc::new(allow), refused }
     }
 
-    /// The refusal, where there is one.
-    fn refusal<B>(&self, request: &Request<B>) -> Option<Response> {
-        let path = match self.speech {
-            Speech::Grpc => request.uri().path(),
-            Speech::Http => EDGE,
-        };
-        let peer = request.extensions().get::<Peer>();
-        if peer.is_some_and(|Peer(id)| self.allow.permits(path, id)) {
-            return None;
+    fn admit(&self, method: &str, path: &str, peer: Option<&Peer>) -> Result<(), Problem> {
+        if peer.is_some_and(|Peer(id)| self.allow.permits(method, id)) {
+            return Ok(());
         }
         let caller = peer.map_or("nobody", |Peer(id)| id.as_str());
         // The label is a row of the table, or callers could make up as many series as they like.
-        let method = if self.allow.rows().any(|(row, _)| row == path) { path } else { "_OTHER" };
-        self.refused.get_or_create(&vec![("method", method.to_owned())]).inc();
+        self.refused.get_or_create(&[("method", self.allow.row(method).unwrap_or(OTHER))]).inc();
+        let path: &str = path.get(..LONGEST_SHOWN).unwrap_or(path);
         tracing::warn!(path, caller, "call refused");
-        Some(self.speech.refuse(request.uri().path(), caller))
+        Err(Problem::new(ErrorClass::Forbidden, format!("{caller} may not call {path}")))
     }
 }
 
-impl<S> Layer<S> for Gate {
-    type Service = Authorised<S>;
-
-    fn layer(&self, inner: S) -> Authorised<S> {
-        Authorised { gate: self.clone(), inner }
-    }
-}
-
-impl Speech {
-    fn refuse(self, path: &str, caller: &str) -> Response {
-        let detail = format!("{caller} may not call {path}");
-        match self {
-            Self::Grpc => proto::status::of(ErrorClass::Forbidden, &detail, &[]).into_http(),
-            Self::Http => Problem::new(ErrorClass::Forbidden, detail).into_response(),
-        }
-    }
-}
-
-impl<S, B> Service<Request<B>> for Authorised<S>
-where
-    S: Service<Request<B>, Response = Response<Body>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Either<Ready<Result<S::Response, S::Error>>, S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.gate.refusal(&request) {
-            Some(refusal) => Either::Left(ready(Ok(refusal))),
-            None => Either::Right(self.inner.call(request)),
-        }
-    }
-}
+/// Longer than any method's path: a longer one was made up, and a log line is no place for all of it.
+const LONGEST_SHOWN: usize = 256;
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
-    use http::StatusCode;
     use service_auth::SpiffeId;
-    use tower::{ServiceExt as _, service_fn};
     use types::ServiceName;
 
     use super::*;
-
-    async fn call(gate: &Gate, path: &str, caller: Option<&str>) -> Response {
-        let service =
-            gate.layer(service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::default())));
-        let mut request = Request::builder().uri(path).body(Body::empty()).unwrap();
-        if let Some(caller) = caller {
-            request.extensions_mut().insert(Peer(caller.parse().unwrap()));
-        }
-        service.oneshot(request).await.unwrap()
-    }
 
     fn metrics() -> Metrics {
         Metrics::new(&ServiceName::new("shop"), "1")
     }
 
+    fn told(gate: &Gate, path: &str, caller: Option<&str>) -> Result<(), (ErrorClass, String)> {
+        let peer = caller.map(|caller| Peer(caller.parse().unwrap()));
+        gate.admit(path, peer.as_ref()).map_err(|problem| (problem.class(), problem.detail().to_owned()))
+    }
+
     #[tokio::test]
-    async fn a_method_is_refused_by_naming_it_and_its_caller_and_is_counted() {
+    async fn a_method_is_refused_by_naming_it_and_its_caller_and_is_counted_under_its_row() {
         let (domain, metrics) = (TrustDomain::default(), metrics());
-        let gate = Gate::grpc(AllowTable::new(&domain).allow("/shop.Shop/Buy", &["auth-service"]), &metrics);
+        let allow = AllowTable::new(&domain)
+            .allow("/shop.Shop/Buy", &["auth-service"])
+            .allow("/shop.Store/*", &["auth-service"]);
+        let gate = Gate::methods(allow, &metrics);
         let auth = SpiffeId::service(&domain, &ServiceName::new("auth-service"));
-        let permitted = call(&gate, "/shop.Shop/Buy", Some(auth.as_str())).await;
-        assert!(permitted.headers().get("grpc-status").is_none());
+        for path in ["/shop.Shop/Buy", "/shop.Store/Open"] {
+            assert_eq!(told(&gate, path, Some(auth.as_str())), Ok(()));
+        }
         let other = "spiffe://flotilla.internal/service/other";
         for (path, caller, named) in [
             ("/shop.Shop/Buy", Some(other), other),
             ("/shop.Shop/Sell", Some(auth.as_str()), auth.as_str()),
+            ("/shop.Store/Open", Some(other), other),
             ("/shop.Shop/Buy", None, "nobody"),
         ] {
-            let refused = call(&gate, path, caller).await;
-            let status = tonic::Status::from_header_map(refused.headers()).unwrap();
-            assert_eq!(status.code(), tonic::Code::PermissionDenied);
-            assert_eq!(status.message(), format!("{named} may not call {path}"));
+            let refused = (ErrorClass::Forbidden, format!("{named} may not call {path}"));
+            assert_eq!(told(&gate, path, caller), Err(refused));
         }
         let text = metrics.render();
         assert!(text.contains(r#"method="/shop.Shop/Buy"} 2"#), "{text}");
+        assert!(text.contains(r#"method="/shop.Store/*"} 1"#), "{text}");
         assert!(text.contains(r#"method="_OTHER"} 1"#), "{text}");
     }
 
@@ -167,10 +132,10 @@ mod tests {
     async fn the_edge_api_is_the_gateways_alone() {
         let gate = Gate::edge(&TrustDomain::default(), &metrics());
         let gateway = "spiffe://flotilla.internal/service/api-gateway";
-        assert_eq!(call(&gate, "/users/me", Some(gateway)).await.status(), StatusCode::OK);
-        let other = "spiffe://flotilla.internal/service/auth-service";
-        for caller in [Some(other), None] {
-            assert_eq!(call(&gate, "/users/me", caller).await.status(), StatusCode::FORBIDDEN);
+        assert_eq!(told(&gate, "/users/me", Some(gateway)), Ok(()));
+        for caller in [Some("spiffe://flotilla.internal/service/auth-service"), None] {
+            let (class, _) = told(&gate, "/users/me", caller).unwrap_err();
+            assert_eq!(class, ErrorClass::Forbidden);
         }
     }
 }

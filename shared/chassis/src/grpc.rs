@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt as _, stream};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use service_auth::AllowTable;
 use tokio::sync::watch;
 use tonic::service::Routes;
@@ -11,6 +13,8 @@ use tonic::{Request, Response, Status, async_trait};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::{Health as GrpcHealth, HealthServer};
 use tonic_health::pb::{FILE_DESCRIPTOR_SET, HealthCheckRequest, HealthCheckResponse};
+use tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET as REFLECTION_V1;
+use tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET as REFLECTION_V1ALPHA;
 use tonic_reflection::server::Builder;
 use types::ErrorClass;
 
@@ -44,6 +48,26 @@ pub(crate) fn routes(
     let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
     let health = HealthServer::new(HealthOf { health, services });
     Ok(own.add_service(health).add_service(v1).add_service(v1alpha))
+}
+
+/// The paths of all methods that are served, for telling them apart in metrics.
+pub(crate) fn methods(
+    contracts: &[&'static [u8]],
+    allow: &AllowTable,
+) -> Result<Vec<String>, tonic_reflection::server::Error> {
+    let services = services(allow);
+    let mut methods = Vec::new();
+    for set in contracts.iter().chain([&FILE_DESCRIPTOR_SET, &REFLECTION_V1, &REFLECTION_V1ALPHA]) {
+        for file in FileDescriptorSet::decode(*set)?.file {
+            for service in &file.service {
+                let service_name = format!("{}.{}", file.package(), service.name());
+                if services.contains(&service_name) {
+                    methods.extend(service.method.iter().map(|it| format!("/{service_name}/{}", it.name())));
+                }
+            }
+        }
+    }
+    Ok(methods)
 }
 
 /// The services that have methods in the table.

@@ -87,6 +87,10 @@ impl Health {
         self.0.borrow().is_ready()
     }
 
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.borrow().is_draining()
+    }
+
     pub(crate) fn subscribe(&self) -> watch::Receiver<Report> {
         self.0.subscribe()
     }

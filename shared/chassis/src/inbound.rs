@@ -4,10 +4,11 @@
 //! 1. *request id and trace*: first, so that every answer can be found again, a refusal most of all;
 //! 2. *measurement*: outside everything that can refuse, so that refusals are counted;
 //! 3. *the rules of HTTP*: before anything believes a header;
-//! 4. *deadline*: before any work is done for a caller who may have given up;
-//! 5. *body limit*: before the handler, which need not think of it;
-//! 6. *panics*: innermost, so that what a handler breaks is answered, measured and logged like the rest;
-//! 7. the router.
+//! 4. *who may*: before anything is done for the caller, and before the router tells what paths there are;
+//! 5. *deadline*: before any work is done for a caller who may have given up;
+//! 6. *body limit*: before the handler, which need not think of it;
+//! 7. *panics*: innermost, so that what a handler breaks is answered, measured and logged like the rest;
+//! 8. the router.
 //!
 //! What comes over a connection without a peer's identity comes from outside: its request id, trace and deadline
 //! are not believed.
@@ -21,6 +22,7 @@ mod rules;
 
 use std::any::Any;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,13 +41,13 @@ use tower::Service as _;
 use tracing::Instrument as _;
 use types::ErrorClass;
 
-pub(crate) use self::answer::Answer;
+pub(crate) use self::answer::{Answer, patient};
 use self::answer::{Manners, Measured};
 pub use self::body::BodyError;
 pub use self::request_id::RequestId;
 use self::routes::Route;
-use crate::Problem;
 use crate::serve::Place;
+use crate::{Configure, Gate, Health, Problem, Settings};
 
 /// How a listener's callers are spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub enum Kind {
 }
 
 /// How much of a request there may be, and how long it may take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// The bytes of its body.
     pub body: usize,
@@ -67,6 +69,12 @@ pub struct Bounds {
     pub body_whole: Duration,
     /// Until the head of the answer, where the caller does not want it sooner.
     pub answer: Duration,
+}
+
+impl Bounds {
+    /// Beyond 4 MiB tonic refuses a message by itself.
+    const BODIES: RangeInclusive<u64> = 1 << 10..=4 << 20;
+    const WAITS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 }
 
 impl Default for Bounds {
@@ -84,18 +92,41 @@ impl Default for Bounds {
     }
 }
 
+impl Configure for Bounds {
+    fn configure(settings: &mut Settings) -> Self {
+        let default = Self::default();
+        let body = settings.size("MAX_BODY_SIZE", default.body as u64, Self::BODIES);
+        Self {
+            body: usize::try_from(body).unwrap_or(default.body),
+            body_idle: settings.duration("BODY_IDLE_TIMEOUT", default.body_idle, Self::WAITS),
+            body_whole: settings.duration("BODY_TIMEOUT", default.body_whole, Self::WAITS),
+            answer: settings.duration("REQUEST_TIMEOUT", default.answer, Self::WAITS),
+        }
+    }
+}
+
+/// What a listener does with requests.
+#[derive(Debug)]
+pub struct Stack {
+    /// How its callers are spoken to.
+    pub kind: Kind,
+    /// Who may call.
+    pub gate: Gate,
+    /// Who answers.
+    pub router: Router,
+    /// How much of a request there may be.
+    pub bounds: Bounds,
+    /// Everything random or outside.
+    pub env: Env,
+    /// What measures the answers.
+    pub red: Red,
+    /// Whether the service is taking its leave, which HTTP/1 clients are told with each answer.
+    pub health: Health,
+}
+
 /// The inbound stack of one listener. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Inbound(Arc<Stack>);
-
-#[derive(Debug)]
-struct Stack {
-    kind: Kind,
-    router: Router,
-    bounds: Bounds,
-    env: Env,
-    red: Red,
-}
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -105,13 +136,13 @@ pub(crate) struct Client {
 }
 
 impl Inbound {
-    /// The stack around `router`.
-    pub fn new(kind: Kind, router: Router, bounds: Bounds, env: &Env, red: Red) -> Self {
-        let router = match kind {
-            Kind::Http => routes::completed(router),
-            Kind::Grpc => router,
+    /// The stack, ready to answer.
+    pub fn new(stack: Stack) -> Self {
+        let router = match stack.kind {
+            Kind::Http => routes::completed(stack.router),
+            Kind::Grpc => stack.router,
         };
-        Self(Arc::new(Stack { kind, router, bounds, env: env.clone(), red }))
+        Self(Arc::new(Stack { router, ..stack }))
     }
 
     /// Answers a request.
@@ -121,13 +152,13 @@ impl Inbound {
         place: Place<'_>,
         request: Request<Incoming>,
     ) -> Response<Answer> {
-        let Stack { kind, env, red, .. } = &*self.0;
+        let Stack { kind, env, red, health, .. } = &*self.0;
         let trusted = client.peer.is_some();
         let id = RequestId::of(request.headers(), trusted, &env.ids);
         let trace = trace_of(request.headers(), trusted, env);
         let span = request_span(id.as_str(), &trace);
         let measured = Measured::begin(*kind, red, &request, span.clone());
-        let manners = Manners::towards(&request, place);
+        let manners = Manners::towards(&request, place, health);
 
         let passed = self.pass(client, place, request, id.clone(), trace, measured.route());
         let outcome = passed.instrument(span.clone()).await;
@@ -150,6 +181,7 @@ impl Inbound {
             return Err(violation.problem());
         }
         rules::check(&request)?;
+        stack.gate.admit(request.uri().path(), client.peer.as_ref())?;
         let deadline =
             deadline::of(stack.kind, request.headers(), client.peer.is_some(), stack.bounds.answer)?;
         let mut request = body::limited(stack.kind, request, &stack.bounds)?;

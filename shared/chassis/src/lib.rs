@@ -25,11 +25,12 @@ mod signals;
 mod entry;
 
 pub use assembly::{Assembly, Background, Closing};
+pub use authorise::Gate;
 pub use caller::{Caller, Role};
 pub use entry::{Failure, main, run, tell};
 pub use extract::{Json, Query};
 pub use health::{Check, Finding, Health, Report, Status};
-pub use inbound::{BodyError, Bounds, Inbound, Kind, RequestId};
+pub use inbound::{BodyError, Bounds, Inbound, Kind, RequestId, Stack};
 pub use listeners::Listeners;
 pub use platform::{Platform, VERSION};
 pub use problem::Problem;

@@ -2,9 +2,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::{Configure, Settings};
+use crate::{Bounds, Configure, Limits, Settings};
 
-/// Where a service listens, and how it takes its leave.
+/// Where a service listens, how much it takes on there, and how it takes its leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listeners {
     /// The edge API, for the gateway.
@@ -17,6 +17,10 @@ pub struct Listeners {
     pub drain_delay: Duration,
     /// How long the whole end may take.
     pub drain_timeout: Duration,
+    /// How much each listener takes on.
+    pub limits: Limits,
+    /// How much of a request there may be.
+    pub bounds: Bounds,
 }
 
 impl Listeners {
@@ -34,7 +38,7 @@ impl Listeners {
 
     /// Free ports of this machine, not reached from others, and no delay: for tests and for compositions, which
     /// tell each other the real ports.
-    pub const fn local() -> Self {
+    pub fn local() -> Self {
         let free = SocketAddr::new(Self::LOOPBACK, 0);
         Self {
             http: free,
@@ -42,6 +46,8 @@ impl Listeners {
             admin: free,
             drain_delay: Duration::ZERO,
             drain_timeout: Self::DRAIN_TIMEOUT,
+            limits: Limits::default(),
+            bounds: Bounds::default(),
         }
     }
 
@@ -59,7 +65,8 @@ impl Listeners {
             settings.reject("DRAIN_DELAY", "shorter than DRAIN_TIMEOUT, which it is part of");
         }
         refuse_same_port(settings, [("HTTP_PORT", http), ("GRPC_PORT", grpc), ("ADMIN_PORT", admin)]);
-        Self { http, grpc, admin, drain_delay, drain_timeout }
+        let (limits, bounds) = (Limits::configure(settings), Bounds::configure(settings));
+        Self { http, grpc, admin, drain_delay, drain_timeout, limits, bounds }
     }
 }
 
@@ -68,8 +75,7 @@ impl Configure for Listeners {
     fn configure(settings: &mut Settings) -> Self {
         let at = |port| SocketAddr::new(Self::EVERYWHERE, port);
         let (http, grpc, admin) = (at(3000), at(50051), at(9000));
-        let drain = (Self::DRAIN_DELAY, Self::DRAIN_TIMEOUT);
-        Self { http, grpc, admin, drain_delay: drain.0, drain_timeout: drain.1 }.or(settings)
+        Self { http, grpc, admin, drain_delay: Self::DRAIN_DELAY, ..Self::local() }.or(settings)
     }
 }
 

@@ -38,6 +38,10 @@ impl Platform {
         listeners: Listeners,
     ) -> Self {
         let metrics = Metrics::new(&service, VERSION);
+        let compute = env.compute.clone();
+        metrics.gauge("flotilla_compute_waiting", "Computations that wait for a thread", move || {
+            i64::try_from(compute.waiting()).unwrap_or(i64::MAX)
+        });
         Self { service, env, identity, trust_domain, metrics, health: Health::new(), listeners }
     }
 }

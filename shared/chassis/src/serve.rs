@@ -1,5 +1,6 @@
 //! The accept loop, the platform's only one: from a listener to requests, and to the end of every connection.
 
+mod activity;
 mod connection;
 mod counters;
 mod framing;
@@ -17,9 +18,10 @@ use telemetry::Metrics;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::activity::Busy;
 use self::connection::Host;
 use self::counters::Counters;
-pub(crate) use self::framing::Place;
+pub(crate) use self::framing::{LARGEST_HEAD, MOST_FIELDS, Place, Violation};
 pub use self::limits::Limits;
 use crate::Inbound;
 

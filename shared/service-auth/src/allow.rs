@@ -10,8 +10,8 @@ use crate::{SpiffeId, TrustDomain};
 pub struct AllowTable {
     trust_domain: TrustDomain,
     methods: BTreeMap<&'static str, Callers>,
-    // Rows such as `/package.Service/*`, without the star.
-    services: BTreeMap<&'static str, Callers>,
+    // Rows such as `/package.Service/*`, found by the path without the star.
+    services: BTreeMap<&'static str, (&'static str, Callers)>,
 }
 
 /// The callers of one row.
@@ -56,27 +56,38 @@ impl AllowTable {
 
     /// Whether `caller` may use the method with this path.
     pub fn permits(&self, path: &str, caller: &SpiffeId) -> bool {
-        let row = self.methods.get(path).or_else(|| self.services.get(service_of(path)?));
-        match row {
+        match self.find(path) {
             None => false,
-            Some(Callers::Everyone) => caller.is_in(&self.trust_domain),
-            Some(Callers::These(callers)) => callers.contains(caller),
+            Some((_, Callers::Everyone)) => caller.is_in(&self.trust_domain),
+            Some((_, Callers::These(callers))) => callers.contains(caller),
         }
     }
 
+    /// The path of the row that is about the method with this path.
+    pub fn row(&self, path: &str) -> Option<&'static str> {
+        self.find(path).map(|(row, _)| row)
+    }
+
     /// The rows, for printing: the paths of methods, then those of whole services, and their callers.
-    pub fn rows(&self) -> impl Iterator<Item = (String, &Callers)> {
-        let methods = self.methods.iter().map(|(path, callers)| ((*path).to_owned(), callers));
-        methods.chain(self.services.iter().map(|(path, callers)| (format!("{path}*"), callers)))
+    pub fn rows(&self) -> impl Iterator<Item = (&'static str, &Callers)> {
+        let methods = self.methods.iter().map(|(path, callers)| (*path, callers));
+        methods.chain(self.services.values().map(|(row, callers)| (*row, callers)))
+    }
+
+    fn find(&self, path: &str) -> Option<(&'static str, &Callers)> {
+        if let Some((row, callers)) = self.methods.get_key_value(path) {
+            return Some((*row, callers));
+        }
+        self.services.get(service_of(path)?).map(|(row, callers)| (*row, callers))
     }
 
     fn with(mut self, path: &'static str, callers: Callers) -> Self {
         assert!(is_path(path), "{path} is no /package.Service/Method");
-        let earlier = match path.strip_suffix('*') {
-            Some(service) => self.services.insert(service, callers),
-            None => self.methods.insert(path, callers),
+        let is_new = match path.strip_suffix('*') {
+            Some(service) => self.services.insert(service, (path, callers)).is_none(),
+            None => self.methods.insert(path, callers).is_none(),
         };
-        assert!(earlier.is_none(), "{path} stands twice in the table");
+        assert!(is_new, "{path} stands twice in the table");
         self
     }
 

@@ -1,11 +1,15 @@
 //! The way out: refusals get their shape, and what was answered is measured.
 
+mod taking;
+
+pub(crate) use self::taking::patient;
+
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use telemetry::{HttpRequest, Red, RpcCall};
@@ -16,36 +20,71 @@ use types::ErrorClass;
 
 use super::routes::Route;
 use super::{Kind, RequestId, request_id};
-use crate::Problem;
-use crate::serve::Place;
+use crate::serve::{Busy, Place};
+use crate::{Health, Problem};
+
+/// Where a status carries what is more than its code and message.
+const DETAILS: &str = "grpc-status-details-bin";
 
 /// The answer as it goes out: every problem in the shape of `kind`, and the request's id on it.
 pub(super) fn finished(kind: Kind, outcome: Result<Response, Problem>, id: &RequestId) -> Response {
     let mut response = match outcome {
         Ok(mut response) => match response.extensions_mut().remove::<Problem>() {
             Some(problem) => shaped(kind, &problem, id, response),
-            None => match malformed(kind, response.headers()) {
+            None => match unshaped(kind, &response) {
                 Some(problem) => shaped(kind, &problem, id, response),
                 None => response,
             },
         },
         Err(problem) => shaped(kind, &problem, id, Response::default()),
     };
-    response.headers_mut().insert(request_id::HEADER, id.header());
+    let mut id = id.header();
+    // HTTP/2 would remember it, and forget something for it that comes again.
+    id.set_sensitive(true);
+    response.headers_mut().insert(request_id::HEADER, id);
     response
 }
 
-/// A message that is no protobuf, or a frame that is none, tonic refuses as a fault of ours, before any handler.
-/// Such a refusal lacks the details that every status of ours has.
-fn malformed(kind: Kind, headers: &HeaderMap) -> Option<Problem> {
-    let is_tonics = kind == Kind::Grpc
-        && code_in(headers) == Some(Code::Internal.into())
-        && !headers.contains_key("grpc-status-details-bin");
-    let status = is_tonics.then(|| Status::from_header_map(headers)).flatten()?;
-    Some(Problem::new(
-        ErrorClass::Invalid,
-        format!("the message must be the method's request: {}", status.message()),
-    ))
+/// The problem of a refusal that none of our code has made.
+fn unshaped(kind: Kind, response: &Response) -> Option<Problem> {
+    match kind {
+        Kind::Http => refused_by_the_router(response),
+        Kind::Grpc => refused_by_tonic(response.headers()),
+    }
+}
+
+/// axum's own extractors refuse in plain text what they cannot read, such as a path that is not UTF-8.
+fn refused_by_the_router(response: &Response) -> Option<Problem> {
+    let status = response.status();
+    let told =
+        response.headers().get(CONTENT_TYPE).is_some_and(|kind| !kind.as_bytes().starts_with(b"text/"));
+    if told || !(status.is_client_error() || status.is_server_error()) {
+        return None;
+    }
+    let class = if status.is_server_error() { ErrorClass::Internal } else { ErrorClass::Invalid };
+    Some(Problem::new(class, "the path, the query or the body cannot be read").with_status(status))
+}
+
+/// How tonic begins the statuses by which it refuses, as faults of ours, messages that no handler has seen.
+const UNREADABLE: [&str; 5] = [
+    "failed to decode Protobuf message",
+    "protocol error: received message with",
+    "Missing request message",
+    "Unexpected EOF decoding stream",
+    "compressed flag not set",
+];
+
+/// Such a refusal is the caller's mistake. Any other fault without the details that every status of ours has was
+/// made past the one translation; nobody knows what its text gives away.
+fn refused_by_tonic(headers: &HeaderMap) -> Option<Problem> {
+    let unknown = code_in(headers) == Some(Code::Internal.into()) && !headers.contains_key(DETAILS);
+    let status = unknown.then(|| Status::from_header_map(headers)).flatten()?;
+    let message = status.message().to_owned();
+    if UNREADABLE.iter().any(|beginning| message.starts_with(beginning)) {
+        let detail = format!("the message must be the method's request: {message}");
+        return Some(Problem::new(ErrorClass::Invalid, detail));
+    }
+    Some(Problem::new(ErrorClass::Internal, message))
 }
 
 fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response) -> Response {
@@ -91,9 +130,11 @@ pub(super) struct Manners {
 }
 
 impl Manners {
-    pub(super) fn towards<B>(request: &Request<B>, place: Place<'_>) -> Self {
+    /// While the service drains every request is its connection's last: a client that is told so will not send the
+    /// next one into a connection that is being closed.
+    pub(super) fn towards<B>(request: &Request<B>, place: Place<'_>, health: &Health) -> Self {
         let (version, head) = (request.version(), request.method() == Method::HEAD);
-        Self { version, last: place != Place::Inner, head }
+        Self { version, last: place != Place::Inner || health.is_draining(), head }
     }
 
     pub(super) fn apply(self, response: &mut Response) {
@@ -151,7 +192,8 @@ impl Measured {
     /// The answer, measured until its last byte.
     pub(super) fn answered(self, response: Response) -> Response<Answer> {
         let (status, code) = (response.status(), code_in(response.headers()));
-        let mut answer = response.map(|body| Answer { body, status, code, measured: Some(self) });
+        taking::offered();
+        let mut answer = response.map(|body| Answer { body, status, code, measured: Some(self), busy: None });
         if answer.body().is_end_stream() {
             answer.body_mut().finish();
         }
@@ -182,10 +224,18 @@ pub(crate) struct Answer {
     status: StatusCode,
     code: Option<i32>,
     measured: Option<Measured>,
+    /// Tells the connection that it is busy.
+    busy: Option<Busy>,
 }
 
 impl Answer {
+    /// The same, and until it has been sent its connection counts as busy.
+    pub(crate) fn keeping(self, busy: Busy) -> Self {
+        Self { busy: Some(busy), ..self }
+    }
+
     fn finish(&mut self) {
+        drop(self.busy.take());
         if let Some(measured) = self.measured.take() {
             measured.finish(self.status, self.code);
         }
@@ -201,7 +251,11 @@ impl http_body::Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let answer = self.get_mut();
-        let frame = ready!(Pin::new(&mut answer.body).poll_frame(cx));
+        let Poll::Ready(frame) = Pin::new(&mut answer.body).poll_frame(cx) else {
+            taking::awaited();
+            return Poll::Pending;
+        };
+        taking::offered();
         match &frame {
             Some(Ok(frame)) if frame.is_trailers() => {
                 answer.code = frame.trailers_ref().and_then(code_in);

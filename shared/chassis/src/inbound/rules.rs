@@ -5,10 +5,11 @@ use http::header::{
     IF_UNMODIFIED_SINCE, MAX_FORWARDS, ORIGIN, REFERER, USER_AGENT,
 };
 use http::uri::Authority;
-use http::{Request, Version};
+use http::{HeaderMap, Method, Request, StatusCode, Version};
 use types::ErrorClass;
 
 use crate::Problem;
+use crate::serve::{LARGEST_HEAD, MOST_FIELDS, Violation};
 
 /// Headers of one value. Given twice, one reader takes the first and another the last.
 const SINGLE: [HeaderName; 20] = [
@@ -37,6 +38,15 @@ const SINGLE: [HeaderName; 20] = [
 /// Refuses a request whose headers two readers could read differently.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
     let headers = request.headers();
+    measure(headers)?;
+    if request.method() == Method::CONNECT {
+        let problem =
+            Problem::new(ErrorClass::Invalid, "this server is no proxy: the method must not be CONNECT");
+        return Err(problem.with_status(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    if !request.uri().path().bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Violation::Target.problem());
+    }
     // Every name once is the usual case, and then there is nothing to look for.
     if headers.len() > headers.keys_len() {
         let doubled = SINGLE.into_iter().find(|name| headers.get_all(name).iter().nth(1).is_some());
@@ -45,6 +55,18 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
         }
     }
     host(request)
+}
+
+/// The bounds that HTTP/1 is held to while its bytes arrive. HTTP/2's own limit would answer without a body.
+fn measure(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.len() > MOST_FIELDS {
+        return Err(Violation::TooManyFields(MOST_FIELDS).problem());
+    }
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if size > LARGEST_HEAD {
+        return Err(Violation::HeadTooLarge(LARGEST_HEAD).problem());
+    }
+    Ok(())
 }
 
 fn host<B>(request: &Request<B>) -> Result<(), Problem> {

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
+use super::activity::Activity;
 use super::counters::Counters;
 use super::framing::{Ending, Wire};
 use super::protocols::{self, PREFACE, Requests};
@@ -109,10 +110,10 @@ impl Host {
     }
 
     async fn serve_http1(&self, io: Io, client: Client) {
-        let wire = Wire::new(io, self.limits.patience());
-        let requests = Requests::new(&self.inbound, client, wire.ending());
+        let (wire, activity) = (Wire::new(io, self.limits.patience()), Activity::default());
+        let requests = Requests::new(&self.inbound, client, wire.ending(), activity.clone());
         let http1 = protocols::http1(&self.limits);
-        self.drive(http1.serve_connection(TokioIo::new(wire), requests)).await;
+        self.drive(http1.serve_connection(TokioIo::new(wire), requests), &activity).await;
     }
 
     async fn serve_http2(&self, mut io: Io, client: Client) {
@@ -124,13 +125,14 @@ impl Host {
             return;
         }
         let wire = Wire::after_preface(io, &preface, self.limits.patience());
-        let requests = Requests::new(&self.inbound, client, Ending::default());
-        let http2 = protocols::http2(&self.env.tasks, &self.counters);
-        self.drive(http2.serve_connection(TokioIo::new(wire), requests)).await;
+        let activity = Activity::default();
+        let requests = Requests::new(&self.inbound, client, Ending::default(), activity.clone());
+        let http2 = protocols::http2(&self.env.tasks, &self.counters, &self.limits);
+        self.drive(http2.serve_connection(TokioIo::new(wire), requests), &activity).await;
     }
 
     /// An open connection becomes a finishing one, and ends by itself or is cut.
-    async fn drive(&self, connection: impl Finish) {
+    async fn drive(&self, connection: impl Finish, activity: &Activity) {
         let mut connection = pin!(connection);
         tokio::select! {
             // What has arrived is served before the connection hears that it is to end.
@@ -138,13 +140,18 @@ impl Host {
             _ = connection.as_mut() => return,
             () = self.finish.cancelled() => {}
             () = sleep(self.age()) => {}
+            // hyper ends an idle connection of HTTP/1 by itself, and none of HTTP/2.
+            () = activity.idle(self.limits.idle) => {}
         }
         connection.as_mut().finish();
         tokio::select! {
             biased;
             _ = connection.as_mut() => {}
+            // A client of HTTP/2 can keep a connection from ending for as long as it likes.
+            () = sleep(self.limits.leave) => {}
             () = self.cut.cancelled() => {
-                self.were_cut.fetch_add(1, Ordering::Relaxed);
+                // What carries no request loses none.
+                self.were_cut.fetch_add(usize::from(activity.is_busy()), Ordering::Relaxed);
             }
         }
     }

@@ -12,6 +12,7 @@ pub(super) struct Counters {
     refused: Counter,
     failed_handshakes: Counter,
     panicked: Counter,
+    untaken: Counter,
 }
 
 impl Counters {
@@ -33,6 +34,7 @@ impl Counters {
             ),
             failed_handshakes: counter("flotilla_handshakes_failed", "TLS handshakes that came to nothing"),
             panicked: counter("flotilla_connections_panicked", "Connections that ended in a panic"),
+            untaken: counter("flotilla_answers_untaken", "Answers that their client did not take in time"),
         }
     }
 
@@ -42,6 +44,10 @@ impl Counters {
 
     pub(super) fn failed_handshake(&self) {
         self.failed_handshakes.inc();
+    }
+
+    pub(super) fn untaken(&self) {
+        self.untaken.inc();
     }
 
     /// Runs `work`, a panic in which, such as in the body of an answer, ends what it concerns and not the service.

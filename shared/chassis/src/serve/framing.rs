@@ -18,7 +18,9 @@ mod wire;
 pub(crate) use violation::Violation;
 pub(crate) use wire::{Ending, Patience, Place, Wire};
 
-use head::{Following, Head, LARGEST_HEAD, LONGEST_REQUEST_LINE};
+pub(crate) use head::{LARGEST_HEAD, MOST_FIELDS};
+
+use head::{Following, Head, LONGEST_REQUEST_LINE};
 
 /// What hyper reads in place of an offending request.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n\r\n";

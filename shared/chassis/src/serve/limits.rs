@@ -1,9 +1,11 @@
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::framing::Patience;
+use crate::{Configure, Settings};
 
 /// How much a listener takes on, and how long it waits for anybody.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at once. Beyond it new ones are closed.
     pub connections: usize,
@@ -19,13 +21,20 @@ pub struct Limits {
     pub close: Duration,
     /// How long a connection lives. It ends between two requests.
     pub age: Duration,
+    /// For what is in flight on a connection that has been told to end.
+    pub leave: Duration,
+}
+
+impl Limits {
+    const CONNECTIONS: RangeInclusive<usize> = 1..=100_000;
+    const WAITS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
+    const AGES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3_600);
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // A peer holds a handful of them. At about 20 KiB each they are 20 MiB, within the 1,024 files that a
-            // process usually may open.
+            // A peer holds a handful of them. Idle they are about 20 KiB each.
             connections: 1_000,
             // Both outlast the loss of two packets in a row and hold a slot no longer than that.
             handshake: Duration::from_secs(5),
@@ -37,6 +46,23 @@ impl Default for Limits {
             close: Duration::from_secs(1),
             // A connection keeps the certificates it was made with and the instance it was made to.
             age: Duration::from_secs(30 * 60),
+            // Longer than any answer takes; only streams without an end are cut by it.
+            leave: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Configure for Limits {
+    fn configure(settings: &mut Settings) -> Self {
+        let default = Self::default();
+        Self {
+            connections: settings.number("MAX_CONNECTIONS", default.connections, Self::CONNECTIONS),
+            handshake: settings.duration("HANDSHAKE_TIMEOUT", default.handshake, Self::WAITS),
+            head: settings.duration("HEADER_TIMEOUT", default.head, Self::WAITS),
+            idle: settings.duration("IDLE_TIMEOUT", default.idle, Self::WAITS),
+            write: settings.duration("WRITE_TIMEOUT", default.write, Self::WAITS),
+            age: settings.duration("MAX_CONNECTION_AGE", default.age, Self::AGES),
+            ..default
         }
     }
 }

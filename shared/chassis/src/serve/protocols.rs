@@ -18,24 +18,25 @@ use runtime::Tasks;
 use tracing::Instrument as _;
 
 use super::Limits;
+use super::activity::Activity;
 use super::connection::Finish;
 use super::counters::Counters;
 use super::framing::{Ending, Wire};
 use crate::Inbound;
-use crate::inbound::{Answer, Client};
+use crate::inbound::{Answer, Client, patient};
 
 /// The first bytes of HTTP/2 (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Four times the largest head, so that bodies are read in fair pieces.
 const HTTP1_BUFFER: usize = 64 * 1024;
-/// Four full bodies of an ordinary size in flight per connection, and no more memory than that.
+/// What a client may have sent over one connection that nobody has read yet.
 const CONNECTION_WINDOW: u32 = 1 << 20;
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// What one caller may have in flight over one connection; RFC 9113 advises against less than 100.
 const MOST_STREAMS: u32 = 256;
-/// As for HTTP/1.
-const LARGEST_HEADER_LIST: u32 = 16 * 1024;
+/// Four times what we take: what is over our bound and within this one gets an answer that says so.
+const LARGEST_HEADER_LIST: u32 = 64 * 1024;
 /// Waiting answers are held back at the handler, not buffered here.
 const SEND_BUFFER: usize = 256 * 1024;
 /// Streams that a client opens and resets at once cost work and no slot ("rapid reset"): beyond so many that
@@ -54,8 +55,8 @@ pub(super) fn http1(limits: &Limits) -> http1::Builder {
     http1
 }
 
-pub(super) fn http2(tasks: &Tasks, counters: &Counters) -> http2::Builder<Streams> {
-    let streams = Streams { tasks: tasks.clone(), counters: counters.clone() };
+pub(super) fn http2(tasks: &Tasks, counters: &Counters, limits: &Limits) -> http2::Builder<Streams> {
+    let streams = Streams { tasks: tasks.clone(), counters: counters.clone(), write: limits.write };
     let mut http2 = http2::Builder::new(streams);
     http2
         .timer(TokioTimer::new())
@@ -76,12 +77,21 @@ pub(super) fn http2(tasks: &Tasks, counters: &Counters) -> http2::Builder<Stream
 pub(super) struct Streams {
     tasks: Tasks,
     counters: Counters,
+    write: Duration,
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        let counters = self.counters.clone();
-        let contained = async move { counters.contain(stream).await };
+        let (counters, write) = (self.counters.clone(), self.write);
+        let contained = async move {
+            let taken = async {
+                // Dropped unfinished, a stream is reset.
+                if !patient(stream, write).await {
+                    counters.untaken();
+                }
+            };
+            counters.contain(taken).await;
+        };
         self.tasks.spawn("http2 stream", contained.in_current_span());
     }
 }
@@ -91,12 +101,14 @@ pub(super) struct Requests {
     inbound: Inbound,
     client: Arc<Client>,
     ending: Ending,
+    activity: Activity,
     seen: AtomicUsize,
 }
 
 impl Requests {
-    pub(super) fn new(inbound: &Inbound, client: Client, ending: Ending) -> Self {
-        Self { inbound: inbound.clone(), client: Arc::new(client), ending, seen: AtomicUsize::new(0) }
+    pub(super) fn new(inbound: &Inbound, client: Client, ending: Ending, activity: Activity) -> Self {
+        let (inbound, client) = (inbound.clone(), Arc::new(client));
+        Self { inbound, client, ending, activity, seen: AtomicUsize::new(0) }
     }
 }
 
@@ -108,7 +120,11 @@ impl Service<Request<Incoming>> for Requests {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (inbound, client, ending) = (self.inbound.clone(), Arc::clone(&self.client), self.ending.clone());
         let nth = self.seen.fetch_add(1, Ordering::Relaxed);
-        Box::pin(async move { Ok(inbound.answer(&client, ending.place_of(nth), request).await) })
+        let busy = self.activity.begin();
+        Box::pin(async move {
+            let answer = inbound.answer(&client, ending.place_of(nth), request).await;
+            Ok(answer.map(|answer| answer.keeping(busy)))
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use chassis::{Bounds, Drained, Inbound, Kind, Limits, Server, Transport};
+use chassis::{Bounds, Drained, Gate, Health, Inbound, Kind, Limits, Server, Stack, Transport};
 use runtime::{Clock, Env, Io, Listen, Listener, Net, Network, Random};
 use telemetry::{Metrics, Red};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -67,7 +67,15 @@ impl Setup {
         let metrics = Metrics::new(&ServiceName::new("test-service"), "1");
         let address = listener.local_addr().unwrap().to_string();
         let red = Red::new(&metrics);
-        let inbound = Inbound::new(self.kind, self.router, self.bounds, &env, red.clone());
+        let inbound = Inbound::new(Stack {
+            kind: self.kind,
+            gate: Gate::OPEN,
+            router: self.router,
+            bounds: self.bounds,
+            env: env.clone(),
+            red: red.clone(),
+            health: Health::new(),
+        });
         let server =
             Server { name: "http", listener, transport: self.transport, inbound, limits: self.limits };
         let (shutdown, (told, drained)) = (CancellationToken::new(), oneshot::channel());

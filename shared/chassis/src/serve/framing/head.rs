@@ -5,9 +5,9 @@ use super::violation::{FieldName, Violation};
 /// RFC 9112, section 3, asks for 8000 at the least.
 pub(super) const LONGEST_REQUEST_LINE: usize = 8 * 1024;
 /// Browsers and proxies send a tenth of it; a token of 8 KiB still fits.
-pub(super) const LARGEST_HEAD: usize = 16 * 1024;
+pub(crate) const LARGEST_HEAD: usize = 16 * 1024;
 /// As many as hyper reads without allocating.
-pub(super) const MOST_FIELDS: usize = 100;
+pub(crate) const MOST_FIELDS: usize = 100;
 
 /// What a head says about the bytes behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
