@@ -4,6 +4,7 @@ mod taking;
 
 pub(crate) use self::taking::patient;
 
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -193,7 +194,14 @@ impl Measured {
     pub(super) fn answered(self, response: Response) -> Response<Answer> {
         let (status, code) = (response.status(), code_in(response.headers()));
         taking::offered();
-        let mut answer = response.map(|body| Answer { body, status, code, measured: Some(self), busy: None });
+        let mut answer = response.map(|body| Answer {
+            body,
+            rest: Bytes::new(),
+            status,
+            code,
+            measured: Some(self),
+            busy: None,
+        });
         if answer.body().is_end_stream() {
             answer.body_mut().finish();
         }
@@ -218,9 +226,15 @@ fn code_in(headers: &HeaderMap) -> Option<i32> {
     headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
+/// What goes to the client at once. HTTP/2 buffers a piece whole once a client takes a byte of it, out of anybody's
+/// sight, and asks for the next one only when the client has room.
+const PIECE: usize = 64 * 1024;
+
 /// The body of an answer.
 pub(crate) struct Answer {
     body: Body,
+    /// What is left of a frame that was larger than a piece.
+    rest: Bytes,
     status: StatusCode,
     code: Option<i32>,
     measured: Option<Measured>,
@@ -232,6 +246,14 @@ impl Answer {
     /// The same, and until it has been sent its connection counts as busy.
     pub(crate) fn keeping(self, busy: Busy) -> Self {
         Self { busy: Some(busy), ..self }
+    }
+
+    /// What of `frame` goes out now; the rest is kept.
+    fn piece(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        frame.map_data(|mut data| {
+            self.rest = data.split_off(data.len().min(PIECE));
+            data
+        })
     }
 
     fn finish(&mut self) {
@@ -251,18 +273,23 @@ impl http_body::Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let answer = self.get_mut();
-        let Poll::Ready(frame) = Pin::new(&mut answer.body).poll_frame(cx) else {
+        let frame = match answer.rest.is_empty() {
+            true => Pin::new(&mut answer.body).poll_frame(cx),
+            false => Poll::Ready(Some(Ok(Frame::data(mem::take(&mut answer.rest))))),
+        };
+        let Poll::Ready(frame) = frame else {
             taking::awaited();
             return Poll::Pending;
         };
         taking::offered();
+        let frame = frame.map(|frame| frame.map(|frame| answer.piece(frame)));
         match &frame {
             Some(Ok(frame)) if frame.is_trailers() => {
                 answer.code = frame.trailers_ref().and_then(code_in);
                 answer.finish();
             }
             // hyper asks no further once the body says that it has ended.
-            Some(Ok(_)) if !answer.body.is_end_stream() => {}
+            Some(Ok(_)) if !answer.is_end_stream() => {}
             Some(Ok(_)) | None => answer.finish(),
             // It is measured as one whose client went away, since no client gets the rest of it.
             Some(Err(_)) => answer.measured = None,
@@ -271,10 +298,15 @@ impl http_body::Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (mut hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
     }
 }

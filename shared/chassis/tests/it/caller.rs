@@ -6,6 +6,7 @@ use futures_util::stream;
 use http::request::Builder;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use runtime::{Env, Io};
@@ -94,6 +95,16 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+/// An answer whose body nobody has asked for.
+pub(crate) struct Unread(Incoming);
+
+impl Unread {
+    /// Whether the server has given up before the end.
+    pub(crate) async fn is_cut_short(self) -> bool {
+        in_time(self.0.collect()).await.is_err()
+    }
+}
+
 impl Caller {
     /// Sends a request; the answer.
     pub(crate) fn send(&mut self, request: Builder, body: Body) -> impl Future<Output = Answer> + use<> {
@@ -104,6 +115,17 @@ impl Caller {
             let body = String::from_utf8(body.to_vec()).unwrap();
             Answer { status: head.status, headers: head.headers, body }
         }
+    }
+
+    /// The status of a request that may be refused by ending its stream.
+    pub(crate) async fn send_raw(&mut self, request: Builder, body: Body) -> hyper::Result<StatusCode> {
+        in_time(self.sender.send_request(request.body(body).unwrap())).await.map(|answer| answer.status())
+    }
+
+    /// Sends a request and leaves its answer unread.
+    pub(crate) async fn begin(&mut self, request: Builder) -> Unread {
+        let answer = self.sender.send_request(request.body(Body::empty()).unwrap());
+        Unread(in_time(answer).await.expect("the server answers").into_body())
     }
 
     /// Waits until the server has closed the connection.

@@ -123,6 +123,13 @@ impl World {
         in_time(closed).await;
     }
 
+    /// The sum of a metric that has no labels but the listener's.
+    pub(crate) fn counted(&self, name: &str) -> u64 {
+        let text = self.metrics.render();
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
+    }
+
     /// Whether the metrics hold this line.
     #[track_caller]
     pub(crate) fn assert_counts(&self, line: &str) {
