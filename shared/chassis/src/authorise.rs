@@ -15,6 +15,9 @@ const EDGE: &str = "/flotilla.edge.Api/*";
 /// What no row is about. Its name is whatever the caller wrote.
 const OTHER: &str = "_OTHER";
 
+/// Longer than any method's path: a longer one was made up, and a log line is no place for all of it.
+const LONGEST_SHOWN: usize = 256;
+
 /// Decides who may call what a listener answers. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Gate(Rule);
@@ -76,14 +79,11 @@ impl Guard {
         let caller = peer.map_or("nobody", |Peer(id)| id.as_str());
         // The label is a row of the table, or callers could make up as many series as they like.
         self.refused.get_or_create(&[("method", self.allow.row(method).unwrap_or(OTHER))]).inc();
-        let path: &str = path.get(..LONGEST_SHOWN).unwrap_or(path);
+        let path = &path[..path.floor_char_boundary(LONGEST_SHOWN)];
         tracing::warn!(path, caller, "call refused");
         Err(Problem::new(ErrorClass::Forbidden, format!("{caller} may not call {path}")))
     }
 }
-
-/// Longer than any method's path: a longer one was made up, and a log line is no place for all of it.
-const LONGEST_SHOWN: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -178,8 +178,14 @@ struct Member<'a> {
 
 impl<'a> From<&'a FieldError> for Member<'a> {
     fn from(error: &'a FieldError) -> Self {
-        Self { pointer: &error.pointer, detail: &error.detail }
+        Self { pointer: cut(&error.pointer), detail: cut(&error.detail) }
     }
+}
+
+/// The beginning of a text that may be the caller's own, such as a field's name: an answer repeats no megabytes.
+fn cut(text: &str) -> &str {
+    const LONGEST: usize = 512;
+    &text[..text.floor_char_boundary(LONGEST)]
 }
 
 #[cfg(test)]
@@ -200,6 +206,12 @@ mod tests {
     fn the_wrong_fields_are_named() {
         let errors = vec![FieldError::of("email", "must be an e-mail address")];
         insta::assert_snapshot!(told(&Problem::fields(errors)), @r#"{"type":"urn:flotilla:problem:invalid","title":"The request is wrong","status":400,"detail":"the request has wrong fields","instance":"7","errors":[{"pointer":"/email","detail":"must be an e-mail address"}]}"#);
+    }
+
+    #[test]
+    fn what_the_caller_wrote_is_not_repeated_at_length() {
+        let errors = vec![FieldError::of(&"é".repeat(10_000), "is not known here")];
+        assert!(told(&Problem::fields(errors)).len() < 1_000);
     }
 
     #[test]

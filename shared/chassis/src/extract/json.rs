@@ -1,6 +1,6 @@
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::de::{DeserializeOwned, DeserializeSeed as _};
@@ -28,6 +28,11 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
         if !is_json(request.headers()) {
             let problem =
                 Problem::new(ErrorClass::Invalid, "the header content-type must be application/json");
+            return Err(problem.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        if request.headers().contains_key(CONTENT_ENCODING) {
+            let problem =
+                Problem::new(ErrorClass::Invalid, "the body must not be encoded: leave out content-encoding");
             return Err(problem.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         let body = request.into_body().collect().await.map_err(|error| unread(&error))?;

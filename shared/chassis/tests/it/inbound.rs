@@ -1,7 +1,9 @@
 //! What every request passes on its way in and every answer on its way out.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -48,6 +50,7 @@ fn router() -> Router {
         .route("/forbidden", get(async || Problem::new(ErrorClass::Forbidden, "tea is for guests")))
         .route("/never", get(std::future::pending::<()>))
         .route("/echo", post(async |body: String| body))
+        .route("/named/{name}", get(async |axum::extract::Path(name): axum::extract::Path<String>| name))
 }
 
 fn get_request(path: &str) -> String {
@@ -77,6 +80,32 @@ async fn an_unknown_path_and_a_wrong_method_are_problems() {
     content-type: application/problem+json
     x-request-id: ID
     "#);
+}
+
+#[tokio::test]
+async fn what_an_extractor_refuses_is_a_problem_too() {
+    let world = Setup::of(router()).on_loopback().await;
+    assert_eq!(world.ask(get_request("/named/tea")).await.body, "tea");
+    let refused = world.ask(get_request("/named/%ff")).await;
+    let detail = "the path, the query or the body cannot be read";
+    assert_eq!((refused.status(), refused.detail()), (400, detail.to_owned()));
+}
+
+#[tokio::test]
+async fn a_request_that_goes_on_to_another_service_stays_in_its_trace() {
+    let inner = Arc::new(Setup::of(router()).with_mtls(Kind::Http).await);
+    let called = Arc::clone(&inner);
+    let handler = async move |Extension(trace): Extension<TraceContext>| {
+        let mut request = Request::get("https://a/known");
+        trace.inject(request.headers_mut().expect("nothing is wrong with it yet"));
+        called.call(request, "").await.body
+    };
+    let outer = Setup::of(Router::new().route("/", get(handler))).with_mtls(Kind::Http).await;
+    let parent = "00-11111111111111111111111111111111-2222222222222222-01";
+    let request = Request::get("https://a/").header("traceparent", parent).header("tracestate", "vendor=a");
+    let answer = outer.call(request, "").await;
+    assert!(answer.body.contains(", 00-11111111111111111111111111111111-"), "{}", answer.body);
+    assert!(!answer.body.contains("2222222222222222"), "{}", answer.body);
 }
 
 #[tokio::test]
@@ -204,7 +233,11 @@ async fn grpc_callers_are_refused_by_statuses() {
     let router = router()
         .route("/tea.Tea/Panic", post(async || if true { panic!("out of tea") } else { "tea" }))
         .route("/tea.Tea/Never", post(std::future::pending::<()>))
-        .route("/tea.Tea/Forbidden", post(async || Problem::new(ErrorClass::Forbidden, "tea is for guests")));
+        .route("/tea.Tea/Forbidden", post(async || Problem::new(ErrorClass::Forbidden, "tea is for guests")))
+        .route(
+            "/tea.Tea/Leaky",
+            post(async || Status::internal("the key is under the mat").into_http::<Body>()),
+        );
     let setup = Setup { bounds: Bounds { body: 10, ..Bounds::default() }, ..Setup::of(router) };
     let server = setup.with_mtls(Kind::Grpc).await;
     server.world.red.know_rpcs(["/tea.Tea/Panic", "/tea.Tea/Never"]);
@@ -218,7 +251,8 @@ async fn grpc_callers_are_refused_by_statuses() {
     };
     let none = ("accept", "*");
     let internal = (Code::Internal, "internal error".to_owned());
-    assert_eq!(call("/tea.Tea/Panic", none, "").await, internal);
+    assert_eq!(call("/tea.Tea/Panic", none, "").await, internal.clone());
+    assert_eq!(call("/tea.Tea/Leaky", none, "").await, internal);
     let forbidden = (Code::PermissionDenied, "tea is for guests".to_owned());
     assert_eq!(call("/tea.Tea/Forbidden", none, "").await, forbidden);
     let late = "the deadline passed while the request was being worked on; it may have taken effect";

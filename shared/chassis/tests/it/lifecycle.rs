@@ -7,14 +7,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use chassis::{
-    Addrs, Assembly, Background, Caller, Closing, Finding, Platform, Role, RunError, Service, Settings,
-    Sources, StartError, Vars, database_config,
+    Addrs, Assembly, Background, Caller, Closing, Finding, Listeners, Platform, Role, RunError, Service,
+    Settings, Sources, StartError, Vars, database_config,
 };
 use database::{Config, SqliteConfig};
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use runtime::Fault;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -94,7 +95,8 @@ async fn a_service_says_that_it_is_not_ready_while_it_still_accepts() {
     let (addrs, shutdown) = (service.addrs(), CancellationToken::new());
     let asking = async {
         shutdown.cancel();
-        town.until_ready_is(addrs.admin, StatusCode::SERVICE_UNAVAILABLE).await;
+        let told = town.until_ready_is(addrs.admin, StatusCode::SERVICE_UNAVAILABLE).await;
+        assert_eq!(told.headers[CONNECTION], "close", "the next request finds another instance");
         town.get(GATEWAY, addrs.http, "/tea").await.body
     };
     tokio::select! {
@@ -202,6 +204,27 @@ async fn a_database_that_is_not_reached_is_tried_a_few_times() {
 }
 
 #[tokio::test]
+async fn a_service_keeps_to_the_limits_in_its_settings() {
+    let town = Town::new();
+    let vars = [("MAX_CONNECTIONS", "1"), ("MAX_BODY_SIZE", "1KiB"), ("REQUEST_TIMEOUT", "100ms")];
+    let mut settings = Settings::new(SHOP, Sources { vars: Vars::from(vars), ..Sources::default() });
+    let mut platform = town.shop();
+    platform.listeners = Listeners::local().or(&mut settings);
+    assert_eq!(settings.finish().map_err(|errors| errors.to_string()), Ok(()));
+    let http = Router::new().route("/slow", get(pending::<()>));
+    let service = Assembly { http, ..assembly(&platform) }.bind(&platform).await.unwrap();
+    let (_, ()) = with(service, async |addrs, shutdown| {
+        assert_eq!(town.get(GATEWAY, addrs.http, "/slow").await.status, StatusCode::GATEWAY_TIMEOUT);
+        let _held = town.env().net.dial(&addrs.admin.to_string()).await.unwrap();
+        let mut refused = town.env().net.dial(&addrs.admin.to_string()).await.unwrap();
+        assert_eq!(refused.read(&mut [0]).await.unwrap(), 0, "there is one connection");
+        shutdown.cancel();
+    })
+    .await;
+    assert_eq!(platform.listeners.bounds.body, 1_024);
+}
+
+#[tokio::test]
 async fn a_panic_in_a_task_ends_the_service_in_order() {
     let town = Town::new();
     let platform = town.shop();
@@ -249,6 +272,9 @@ async fn the_admin_listener_answers_health_and_metrics_and_nothing_else() {
         let metrics = ask("/metrics").await;
         assert_eq!(metrics.headers[CONTENT_TYPE], telemetry::Metrics::CONTENT_TYPE);
         assert!(metrics.body.ends_with("# EOF\n"), "{}", metrics.body);
+        for told in ["flotilla_compute_waiting{service=\"shop-service\"} 0\n", "flotilla_build_info{"] {
+            assert!(metrics.body.contains(told), "{}", metrics.body);
+        }
         for path in ["/", "/tea", "/metrics/", "/health/other"] {
             assert_eq!(ask(path).await.status, StatusCode::NOT_FOUND, "{path}");
         }
@@ -277,6 +303,8 @@ async fn grpc_health_follows_readiness_and_its_watchers_do_not_hold_up_the_drain
         assert_eq!(health.check(of("")).await.unwrap().get_ref().status(), ServingStatus::Serving);
         let unknown = health.check(of("other.Service")).await.unwrap_err();
         assert_eq!(unknown.code(), Code::NotFound);
+        let metrics = town.admin(addrs.admin, "/metrics").await.body;
+        assert!(metrics.contains(r#"rpc_method="grpc.health.v1.Health/Check""#), "{metrics}");
         shutdown.cancel();
         story.extend([next().await, next().await]);
         story
@@ -336,6 +364,12 @@ async fn the_edge_api_is_the_gateways_and_wants_a_user() {
     let service = Assembly { http, ..assembly(&platform) }.bind(&platform).await.unwrap();
     let (_, ()) = with(service, async |addrs, shutdown| {
         let ask = async |caller, path| town.get(caller, addrs.http, path).await;
+        assert_eq!(
+            ask("order-service", "/nowhere").await.status,
+            StatusCode::FORBIDDEN,
+            "no map for strangers"
+        );
+        assert_eq!(ask(GATEWAY, "/nowhere").await.status, StatusCode::NOT_FOUND);
         let other = ask("order-service", "/me").await;
         assert_eq!(other.status, StatusCode::FORBIDDEN);
         assert!(other.body.contains("spiffe://flotilla.internal/service/order-service may not call /me"));

@@ -50,6 +50,10 @@ impl Town {
         Self { dir, ca, env }
     }
 
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
     /// The shop's platform, which listens on free ports.
     pub(crate) fn shop(&self) -> Platform {
         let (trust_domain, identity) = (TrustDomain::default(), self.identity(SHOP.as_str()));

@@ -154,7 +154,8 @@ fn is_token(text: &[u8]) -> bool {
 fn decimal(text: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(text).ok()?;
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if plain { digits.parse().ok() } else { None }
+    // hyper keeps the two highest numbers for itself.
+    if plain { digits.parse().ok().filter(|length| *length <= u64::MAX / 2) } else { None }
 }
 
 #[cfg(test)]
