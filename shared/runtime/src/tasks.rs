@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -18,7 +19,8 @@ pub struct Tasks(Arc<Inner>);
 
 struct Inner {
     tracker: TaskTracker,
-    running: Mutex<BTreeMap<&'static str, usize>>,
+    // Tasks start with every request: only a name that is new takes the lock alone.
+    running: RwLock<BTreeMap<&'static str, Arc<AtomicUsize>>>,
     fault: watch::Sender<Option<Fault>>,
     threads: bool,
 }
@@ -59,7 +61,7 @@ impl Tasks {
 
     fn new(threads: bool) -> Self {
         let (fault, _) = watch::channel(None);
-        Self(Arc::new(Inner { tracker: TaskTracker::new(), running: Mutex::default(), fault, threads }))
+        Self(Arc::new(Inner { tracker: TaskTracker::new(), running: RwLock::default(), fault, threads }))
     }
 
     /// Starts a task. It ends by itself, when told so by whoever gave it its work, or by the handle.
@@ -116,8 +118,9 @@ impl Tasks {
 
     /// How many tasks of each name are running.
     pub fn running(&self) -> Vec<(&'static str, usize)> {
-        let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.iter().filter(|&(_, &count)| count > 0).map(|(&name, &count)| (name, count)).collect()
+        let running = self.0.running.read().unwrap_or_else(PoisonError::into_inner);
+        let counts = running.iter().map(|(&name, count)| (name, count.load(Ordering::Relaxed)));
+        counts.filter(|&(_, count)| count > 0).collect()
     }
 
     fn guard(
@@ -125,40 +128,40 @@ impl Tasks {
         name: &'static str,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let counted = Counted::new(Arc::clone(&self.0), name);
+        let (counted, inner) = (Counted::new(&self.0, name), Arc::clone(&self.0));
         async move {
             if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
                 let fault = Fault { task: name, message: message_of(&*panic) };
                 tracing::error!(task = fault.task, message = %fault.message, "a task panicked");
-                counted.inner.fault.send_if_modified(|first| {
+                inner.fault.send_if_modified(|first| {
                     let is_first = first.is_none();
                     first.get_or_insert(fault);
                     is_first
                 });
             }
+            drop(counted);
         }
     }
 }
 
 /// Counts a task for as long as it exists, also when it is aborted.
-struct Counted {
-    inner: Arc<Inner>,
-    name: &'static str,
-}
+struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
-    fn new(inner: Arc<Inner>, name: &'static str) -> Self {
-        *inner.running.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
-        Self { inner, name }
+    fn new(inner: &Inner, name: &'static str) -> Self {
+        let known = inner.running.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let count = known.unwrap_or_else(|| {
+            let mut running = inner.running.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(running.entry(name).or_default())
+        });
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = running.get_mut(self.name) {
-            *count -= 1;
-        }
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -100,7 +100,7 @@ pub(crate) struct Unread(Incoming);
 
 impl Unread {
     /// Whether the server has given up before the end.
-    pub(crate) async fn is_cut_short(self) -> bool {
+    pub(crate) async fn ends_early(self) -> bool {
         in_time(self.0.collect()).await.is_err()
     }
 }

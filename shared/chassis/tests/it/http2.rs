@@ -110,7 +110,7 @@ async fn an_answer_that_its_client_does_not_take_is_reset_and_its_connection_goe
         assert!(began.elapsed() < Duration::from_secs(100), "it is kept for ever");
     }
     assert!(began.elapsed() >= Limits::default().write, "{:?}", began.elapsed());
-    assert!(unread.is_cut_short().await);
+    assert!(unread.ends_early().await);
     assert_eq!(caller.send(tea(), Body::empty()).await.body, "tea");
 }
 

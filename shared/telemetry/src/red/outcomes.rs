@@ -1,8 +1,8 @@
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::OTHER;
-use crate::metrics::Histogram;
+use crate::metrics::{Gauge, Histogram};
 
 /// The durations of each route or method that is known, by outcome. A request costs one lookup of its name
 /// and a glance over the few outcomes that name has had, where a family would hash all labels.
@@ -14,6 +14,7 @@ pub(super) struct Outcomes<K> {
 /// One route or method.
 pub(super) struct Named<K> {
     pub(super) name: Arc<str>,
+    active: OnceLock<Gauge>,
     durations: RwLock<Vec<(K, Histogram)>>,
 }
 
@@ -51,7 +52,12 @@ impl<K: Copy + PartialEq> Outcomes<K> {
 
 impl<K: Copy + PartialEq> Named<K> {
     fn new(name: Arc<str>) -> Arc<Self> {
-        Arc::new(Self { name, durations: RwLock::default() })
+        Arc::new(Self { name, active: OnceLock::new(), durations: RwLock::default() })
+    }
+
+    /// How many are being answered; `gauge` finds the registered gauge at first.
+    pub(super) fn active(&self, gauge: impl FnOnce() -> Gauge) -> &Gauge {
+        self.active.get_or_init(gauge)
     }
 
     /// Takes down one answer; `histogram` finds the registered histogram of an outcome that is new here.

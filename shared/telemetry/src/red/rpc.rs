@@ -95,16 +95,20 @@ pub struct RpcCall {
     series: Arc<Series>,
     method: Arc<Named<&'static str>>,
     started: Instant,
-    active: Gauge,
     code: &'static str,
 }
 
 impl RpcCall {
     pub(super) fn arrived(series: &Arc<Series>, path: &str) -> Self {
         let method = series.methods.get(full_name(path));
-        let active = series.active.get_or_create_owned(&MethodLabel(Arc::clone(&method.name)));
-        active.inc();
-        Self { series: Arc::clone(series), method, started: Instant::now(), active, code: CANCELLED }
+        let call = Self { series: Arc::clone(series), method, started: Instant::now(), code: CANCELLED };
+        call.active().inc();
+        call
+    }
+
+    fn active(&self) -> &Gauge {
+        let label = || MethodLabel(Arc::clone(&self.method.name));
+        self.method.active(|| self.series.active.get_or_create_owned(&label()))
     }
 
     /// It was answered with the gRPC status code `code`.
@@ -115,7 +119,7 @@ impl RpcCall {
 
 impl Drop for RpcCall {
     fn drop(&mut self) {
-        self.active.dec();
+        self.active().dec();
         self.method.observe(self.code, self.started.elapsed().as_secs_f64(), || {
             let labels = RpcLabels { method: Arc::clone(&self.method.name), code: self.code };
             self.series.duration.get_or_create_owned(&labels)
