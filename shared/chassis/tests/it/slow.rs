@@ -27,48 +27,6 @@ async fn server() -> Guarded {
     Setup { limits, ..Setup::of(router) }.with_mtls_in_memory(Kind::Http).await
 }
 
-/// What each of the slow clients came to, and the longest that the quick one has waited meanwhile.
-async fn meanwhile<T, F>(server: &Guarded, slow: impl Fn() -> F) -> (Vec<T>, Duration)
-where
-    T: Send + 'static,
-    F: Future<Output = T> + Send + 'static,
-{
-    let (told, mut ends) = tokio::sync::mpsc::channel(SLOW);
-    for _ in 0..SLOW {
-        let (client, told) = (slow(), told.clone());
-        server.world.env.tasks.spawn("slow client", async move {
-            let end = client.await;
-            told.send(end).await.unwrap_or_else(|_| panic!("the test waits for it"));
-        });
-    }
-    let (mut came_to, mut longest) = (Vec::new(), Duration::ZERO);
-    let mut quick = server.caller().await;
-    while came_to.len() < SLOW {
-        let asked = Instant::now();
-        let answer = quick.send(Request::get("https://a/tea"), Body::empty()).await;
-        assert_eq!(answer.body, "tea");
-        longest = longest.max(asked.elapsed());
-        sleep(Duration::from_millis(500)).await;
-        while let Ok(end) = ends.try_recv() {
-            came_to.push(end);
-        }
-    }
-    (came_to, longest)
-}
-
-/// Sends `bytes` one by one; after how long the server had enough.
-async fn drip(mut io: Io, bytes: &'static [u8]) -> Duration {
-    let began = Instant::now();
-    for byte in bytes.iter().cycle() {
-        if io.write_all(&[*byte]).await.is_err() {
-            break;
-        }
-        sleep(PAUSE).await;
-    }
-    RawClient::over(io).rest().await;
-    began.elapsed()
-}
-
 #[tokio::test(start_paused = true)]
 async fn handshakes_that_come_byte_by_byte_are_closed_in_time_and_cost_nobody_else_anything() {
     let server = server().await;
@@ -109,4 +67,46 @@ async fn bodies_that_come_byte_by_byte_are_refused_in_time_and_cost_nobody_else_
         assert_eq!((status, after.as_secs()), (StatusCode::REQUEST_TIMEOUT, 15));
     }
     assert!(longest < Duration::from_millis(10), "{longest:?}");
+}
+
+/// What each of the slow clients came to, and the longest that the quick one has waited meanwhile.
+async fn meanwhile<T, F>(server: &Guarded, slow: impl Fn() -> F) -> (Vec<T>, Duration)
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let (told, mut ends) = tokio::sync::mpsc::channel(SLOW);
+    for _ in 0..SLOW {
+        let (client, told) = (slow(), told.clone());
+        server.world.env.tasks.spawn("slow client", async move {
+            let end = client.await;
+            told.send(end).await.unwrap_or_else(|_| panic!("the test waits for it"));
+        });
+    }
+    let (mut came_to, mut longest) = (Vec::new(), Duration::ZERO);
+    let mut quick = server.caller().await;
+    while came_to.len() < SLOW {
+        let asked = Instant::now();
+        let answer = quick.send(Request::get("https://a/tea"), Body::empty()).await;
+        assert_eq!(answer.body, "tea");
+        longest = longest.max(asked.elapsed());
+        sleep(Duration::from_millis(500)).await;
+        while let Ok(end) = ends.try_recv() {
+            came_to.push(end);
+        }
+    }
+    (came_to, longest)
+}
+
+/// Sends `bytes` one by one; after how long the server had enough.
+async fn drip(mut io: Io, bytes: &'static [u8]) -> Duration {
+    let began = Instant::now();
+    for byte in bytes.iter().cycle() {
+        if io.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        sleep(PAUSE).await;
+    }
+    RawClient::over(io).rest().await;
+    began.elapsed()
 }
