@@ -110,6 +110,7 @@ impl Assembly {
         let internal = binder.stack(Kind::Grpc, Gate::methods(allow, metrics), internal.into_axum_router());
         let admin = binder.stack(Kind::Http, Gate::OPEN, admin::routes(health, metrics.clone()));
 
+        let renewal = platform.renewal.clone().map(|renewal| renewal.of(identity.clone()));
         let http = Transport::Mtls(identity.clone(), Alpn::H2OrHttp1);
         let grpc = Transport::Mtls(identity.clone(), Alpn::H2);
         Ok(Service {
@@ -117,7 +118,7 @@ impl Assembly {
             grpc: binder.bind("grpc", listeners.grpc, grpc, internal).await?,
             admin: binder.bind("admin", listeners.admin, Transport::Plain, admin).await?,
             platform: platform.clone(),
-            background: self.background,
+            background: self.background.into_iter().chain(renewal).collect(),
             closing: self.closing,
         })
     }

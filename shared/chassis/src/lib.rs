@@ -8,6 +8,7 @@ mod settings;
 mod process;
 mod listeners;
 mod platform;
+mod renewal;
 mod start;
 mod assembly;
 mod service;
@@ -35,6 +36,7 @@ pub use listeners::Listeners;
 pub use platform::{Platform, VERSION};
 pub use problem::Problem;
 pub use process::{IdentityFiles, LogConfig, ProcessConfig, compute_threads};
+pub use renewal::Renewal;
 pub use serve::{Drained, Limits, Server, Transport};
 pub use service::{Addrs, RunError, Service};
 pub use settings::{

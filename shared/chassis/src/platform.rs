@@ -3,7 +3,7 @@ use service_auth::{Identity, TrustDomain};
 use telemetry::Metrics;
 use types::ServiceName;
 
-use crate::{Health, Listeners};
+use crate::{Health, Listeners, Renewal};
 
 /// This build's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -18,6 +18,8 @@ pub struct Platform {
     pub env: Env,
     /// Who the service is to others.
     pub identity: Identity,
+    /// What brings its next certificate, where it may outlive the first.
+    pub renewal: Option<Renewal>,
     /// The workloads it believes in at all.
     pub trust_domain: TrustDomain,
     /// What it counts.
@@ -42,6 +44,19 @@ impl Platform {
         metrics.gauge("flotilla_compute_waiting", "Computations that wait for a thread", move || {
             i64::try_from(compute.waiting()).unwrap_or(i64::MAX)
         });
-        Self { service, env, identity, trust_domain, metrics, health: Health::new(), listeners }
+        let ends = identity.clone();
+        metrics.gauge(
+            "flotilla_certificate_expiry_timestamp_seconds",
+            "When the service's certificate ends",
+            move || ends.expires_at().millis() / 1_000,
+        );
+        let health = Health::new();
+        Self { service, env, identity, renewal: None, trust_domain, metrics, health, listeners }
+    }
+
+    /// The same, whose certificate is renewed while the service runs.
+    #[must_use]
+    pub fn with_renewal(self, renewal: Renewal) -> Self {
+        Self { renewal: Some(renewal), ..self }
     }
 }

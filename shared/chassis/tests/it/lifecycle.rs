@@ -1,14 +1,15 @@
 //! A service from its ports to its end.
 
 use std::future::pending;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
 use chassis::{
-    Addrs, Assembly, Background, Caller, Closing, Finding, Listeners, Platform, Role, RunError, Service,
-    Settings, Sources, StartError, Vars, database_config,
+    Addrs, Assembly, Background, Caller, Closing, Finding, Listeners, Platform, Renewal, Role, RunError,
+    Service, Settings, Sources, StartError, Vars, database_config,
 };
 use database::{Config, SqliteConfig};
 use futures_util::{StreamExt as _, stream};
@@ -222,6 +223,36 @@ async fn a_service_keeps_to_the_limits_in_its_settings() {
     })
     .await;
     assert_eq!(platform.listeners.bounds.body, 1_024);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_is_renewed_while_the_service_runs_and_a_broken_one_leaves_the_old_in_use() {
+    let town = Town::in_memory();
+    let [cert, key, ca] = town.mount(SHOP.as_str()).map(PathBuf::from);
+    let files = (cert.clone(), key, ca);
+    let renewal = Renewal::new(move |identity| identity.reload(&files.0, &files.1, &files.2));
+    let platform = town.shop().with_renewal(renewal);
+    let first = platform.identity.expires_at();
+    let service = assembly(&platform).bind(&platform).await.unwrap();
+    let (end, ()) = with(service, async |addrs, shutdown| {
+        std::fs::write(&cert, "no certificate").unwrap();
+        tokio::time::sleep(Renewal::EVERY * 2).await;
+        assert_eq!(platform.identity.expires_at(), first);
+        town.mount(SHOP.as_str());
+        tokio::time::sleep(Renewal::EVERY).await;
+        let renewed = platform.identity.expires_at();
+        assert!(renewed > first, "{renewed} is not later than {first}");
+        assert_eq!(town.get(GATEWAY, addrs.http, "/tea").await.body, "tea");
+        let told = format!(
+            "flotilla_certificate_expiry_timestamp_seconds{{service=\"shop-service\"}} {}\n",
+            renewed.millis() / 1_000
+        );
+        let metrics = town.admin(addrs.admin, "/metrics").await.body;
+        assert!(metrics.contains(&told), "{metrics}");
+        shutdown.cancel();
+    })
+    .await;
+    assert_eq!(end, Ok(()));
 }
 
 #[tokio::test]
