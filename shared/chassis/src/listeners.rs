@@ -55,10 +55,14 @@ impl Listeners {
     #[must_use]
     pub fn or(self, settings: &mut Settings) -> Self {
         let address = settings.parsed("BIND_ADDRESS", "an IP address to listen on", self.http.ip());
-        let mut at =
-            |name, default: SocketAddr| SocketAddr::new(address, settings.port(name, default.port()));
-        let (http, grpc) = (at("HTTP_PORT", self.http), at("GRPC_PORT", self.grpc));
-        let admin = at("ADMIN_PORT", self.admin);
+        let right = "an IP address for health and metrics";
+        let admins =
+            settings.optional("ADMIN_BIND_ADDRESS", right, |text| text.parse().ok()).unwrap_or(address);
+        let mut at = |name, address, default: SocketAddr| {
+            SocketAddr::new(address, settings.port(name, default.port()))
+        };
+        let (http, grpc) = (at("HTTP_PORT", address, self.http), at("GRPC_PORT", address, self.grpc));
+        let admin = at("ADMIN_PORT", admins, self.admin);
         let drain_delay = settings.duration("DRAIN_DELAY", self.drain_delay, Self::DELAYS);
         let drain_timeout = settings.duration("DRAIN_TIMEOUT", self.drain_timeout, Self::TIMEOUTS);
         if drain_delay >= drain_timeout {

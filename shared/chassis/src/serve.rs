@@ -6,6 +6,7 @@ mod counters;
 mod framing;
 mod limits;
 mod protocols;
+mod slots;
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +16,6 @@ use std::time::Duration;
 use runtime::{Env, Io, Listener};
 use service_auth::{Alpn, Identity};
 use telemetry::Metrics;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::activity::Busy;
@@ -23,6 +23,7 @@ use self::connection::Host;
 use self::counters::Counters;
 pub(crate) use self::framing::{LARGEST_HEAD, MOST_FIELDS, Place, Violation};
 pub use self::limits::Limits;
+use self::slots::Slots;
 use crate::Inbound;
 
 /// What lies between the listener and HTTP.
@@ -65,7 +66,7 @@ impl Server {
         shutdown: CancellationToken,
         drain: Duration,
     ) -> Drained {
-        let slots = Arc::new(Semaphore::new(self.limits.connections));
+        let slots = Slots::new(&self.limits);
         let counters = Counters::new(self.name, metrics);
         let host = Arc::new(Host::new(&self, env, counters, &shutdown));
         // Once it is told to end, the answer to who comes first does not matter any more.
@@ -77,7 +78,7 @@ impl Server {
 }
 
 /// Takes connections for ever.
-async fn accept(listener: &mut Listener, host: &Arc<Host>, slots: &Arc<Semaphore>) {
+async fn accept(listener: &mut Listener, host: &Arc<Host>, slots: &Slots) {
     loop {
         match listener.accept().await {
             Ok((io, addr)) => admit(io, addr, host, slots),
@@ -86,11 +87,11 @@ async fn accept(listener: &mut Listener, host: &Arc<Host>, slots: &Arc<Semaphore
     }
 }
 
-fn admit(io: Io, addr: SocketAddr, host: &Arc<Host>, slots: &Arc<Semaphore>) {
-    match Arc::clone(slots).try_acquire_owned() {
-        Ok(slot) => host.spawn(io, addr, slot),
+fn admit(io: Io, addr: SocketAddr, host: &Arc<Host>, slots: &Slots) {
+    match slots.take(addr.ip()) {
+        Some(slot) => host.spawn(io, addr, slot),
         // Closed at once: to wait would only hide from the caller that another instance is the better choice.
-        Err(_) => host.counters.refused(),
+        None => host.counters.refused(),
     }
 }
 

@@ -11,7 +11,6 @@ use hyper_util::rt::TokioIo;
 use runtime::{Env, Io};
 use service_auth::{Peer, Protocol, Secured};
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
@@ -20,6 +19,7 @@ use super::activity::Activity;
 use super::counters::Counters;
 use super::framing::{Ending, Wire};
 use super::protocols::{self, PREFACE, Requests};
+use super::slots::{Slot, Slots};
 use super::{Drained, Limits, Server, Transport};
 use crate::Inbound;
 use crate::inbound::Client;
@@ -62,7 +62,7 @@ impl Host {
     }
 
     /// Serves a connection in a task of its own, which gives `slot` back when it ends.
-    pub(super) fn spawn(self: &Arc<Self>, io: Io, addr: SocketAddr, slot: OwnedSemaphorePermit) {
+    pub(super) fn spawn(self: &Arc<Self>, io: Io, addr: SocketAddr, slot: Slot) {
         let host = Arc::clone(self);
         let serve = async move {
             let _open = host.counters.opened();
@@ -73,12 +73,11 @@ impl Host {
     }
 
     /// Waits until all slots are free again, and cuts the connections that still have one after `drain`.
-    pub(super) async fn drained(&self, slots: &Semaphore, drain: Duration) -> Drained {
-        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
-        let mut ended = pin!(slots.acquire_many(all));
+    pub(super) async fn drained(&self, slots: &Slots, drain: Duration) -> Drained {
+        let mut ended = pin!(slots.all_free());
         if timeout(drain, &mut ended).await.is_err() {
             self.cut.cancel();
-            drop(ended.await);
+            ended.await;
         }
         Drained { cut: self.were_cut.load(Ordering::Relaxed) }
     }

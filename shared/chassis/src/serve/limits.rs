@@ -9,6 +9,8 @@ use crate::{Configure, Settings};
 pub struct Limits {
     /// Connections at once. Beyond it new ones are closed.
     pub connections: usize,
+    /// Of those, from one address.
+    pub per_address: usize,
     /// For a TLS handshake.
     pub handshake: Duration,
     /// For a request's whole head, from its first byte; for the first one, from the connection's start.
@@ -36,6 +38,8 @@ impl Default for Limits {
         Self {
             // A peer holds a handful of them. Idle they are about 20 KiB each.
             connections: 1_000,
+            // A proxy or a mesh may bring all peers from one.
+            per_address: 1_000,
             // Both outlast the loss of two packets in a row and hold a slot no longer than that.
             handshake: Duration::from_secs(5),
             head: Duration::from_secs(5),
@@ -55,8 +59,10 @@ impl Default for Limits {
 impl Configure for Limits {
     fn configure(settings: &mut Settings) -> Self {
         let default = Self::default();
+        let connections = settings.number("MAX_CONNECTIONS", default.connections, Self::CONNECTIONS);
         Self {
-            connections: settings.number("MAX_CONNECTIONS", default.connections, Self::CONNECTIONS),
+            connections,
+            per_address: connections,
             handshake: settings.duration("HANDSHAKE_TIMEOUT", default.handshake, Self::WAITS),
             head: settings.duration("HEADER_TIMEOUT", default.head, Self::WAITS),
             idle: settings.duration("IDLE_TIMEOUT", default.idle, Self::WAITS),
@@ -68,6 +74,13 @@ impl Configure for Limits {
 }
 
 impl Limits {
+    /// For a listener that anybody reaches: whoever takes all connections of an address leaves most of them to others.
+    #[must_use]
+    pub(crate) fn for_strangers(self) -> Self {
+        const SHARES: usize = 10;
+        Self { per_address: self.connections.div_ceil(SHARES), ..self }
+    }
+
     pub(super) fn patience(&self) -> Patience {
         Patience { head: self.head, write: self.write, close: self.close }
     }

@@ -180,6 +180,19 @@ async fn connections_beyond_the_cap_are_closed_at_once_and_counted() {
     assert_eq!(second.reply().await.body, "tea");
 }
 
+#[tokio::test]
+async fn one_address_does_not_take_all_connections() {
+    let limits = Limits { per_address: 1, ..Limits::default() };
+    let world = Setup { limits, ..Setup::of(Kettle::default().router()) }.on_loopback().await;
+    let mut first = world.connect().await;
+    first.send(TEA).await;
+    assert_eq!(first.reply().await.body, "tea");
+    assert_eq!(world.connect().await.rest().await, "");
+    world.assert_counts("flotilla_connections_refused_total{service=\"test-service\",listener=\"http\"} 1");
+    drop(first);
+    while tea(&mut world.connect().await).await.is_none() {}
+}
+
 /// A listener whose system has run out of files for a while.
 struct Exhausted {
     listener: Listener,

@@ -1,0 +1,62 @@
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Limits;
+
+/// How many connections a listener has at once, in all and from one address. Clones are the same.
+#[derive(Clone, Debug)]
+pub(super) struct Slots(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    free: Arc<Semaphore>,
+    limits: Limits,
+    // As many entries as there are connections, at the most.
+    taken: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A place for one connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    slots: Slots,
+    addr: IpAddr,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Slots {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let free = Arc::new(Semaphore::new(limits.connections));
+        Self(Arc::new(Shared { free, limits: *limits, taken: Mutex::default() }))
+    }
+
+    /// A place for a connection from `addr`, where there is one.
+    pub(super) fn take(&self, addr: IpAddr) -> Option<Slot> {
+        let permit = Arc::clone(&self.0.free).try_acquire_owned().ok()?;
+        let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.get(&addr).copied().unwrap_or(0);
+        if count >= self.0.limits.per_address {
+            return None;
+        }
+        taken.insert(addr, count + 1);
+        Some(Slot { slots: self.clone(), addr, _permit: permit })
+    }
+
+    /// Waits until all places are free.
+    pub(super) async fn all_free(&self) {
+        let all = u32::try_from(self.0.limits.connections).unwrap_or(u32::MAX);
+        drop(self.0.free.acquire_many(all).await);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = self.slots.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        match taken.get_mut(&self.addr) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(taken.remove(&self.addr)),
+        }
+    }
+}
