@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +43,7 @@ enum Command {
         // One list, so that a --help after the service is the service's.
         #[arg(value_names = ["SERVICE", "SETTINGS"], required = true, num_args = 1.., trailing_var_arg = true,
               allow_hyphen_values = true)]
-        words: Vec<String>,
+        words: Vec<OsString>,
     },
 }
 

@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -8,12 +9,13 @@ pub(crate) const SERVICES: [&str; 1] = ["user-service"];
 
 /// Runs the service that the first of `words` names as a process of its own, as its own binary would, with the
 /// others as its command line.
-pub(crate) fn run(words: Vec<String>) -> ExitCode {
+pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
     let mut settings = words.into_iter();
-    match settings.next().as_deref() {
+    let service = settings.next().unwrap_or_default();
+    match service.to_str() {
         Some("user-service") => chassis::run("user-service", settings, user_service::build),
-        other => {
-            let (service, names) = (other.unwrap_or_default(), SERVICES.join(", "));
+        _ => {
+            let names = SERVICES.join(", ");
             // There is nowhere to tell that stderr is gone.
             drop(writeln!(
                 io::stderr(),

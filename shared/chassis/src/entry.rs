@@ -1,6 +1,7 @@
 //! A service as a process of its own.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -80,7 +81,7 @@ where
     C: Configure,
     F: Future<Output = Result<Service, StartError>>,
 {
-    run(name, std::env::args().skip(1), build)
+    run(name, std::env::args_os().skip(1), build)
 }
 
 /// Runs the service `name` as a process of its own: reads its settings, of which `arguments` win over the
@@ -88,7 +89,7 @@ where
 /// [`Failure`] with the reason on stderr.
 pub fn run<C, F>(
     name: &'static str,
-    arguments: impl IntoIterator<Item = String>,
+    arguments: impl IntoIterator<Item = OsString>,
     build: impl FnOnce(C, Platform) -> F,
 ) -> ExitCode
 where
@@ -96,7 +97,7 @@ where
     F: Future<Output = Result<Service, StartError>>,
 {
     let service = ServiceName::new(name);
-    let arguments: Vec<String> = arguments.into_iter().collect();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
     let asks =
         |long: &str, short: &str| arguments.iter().any(|argument| argument == long || argument == short);
     if asks("--help", "-h") {

@@ -5,6 +5,7 @@ mod connection;
 mod database;
 mod world;
 
+mod binary;
 mod callers;
 mod changing;
 mod creating;

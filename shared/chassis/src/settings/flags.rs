@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 
 use super::SettingError;
@@ -12,16 +13,24 @@ pub struct Flags {
 
 impl Flags {
     /// Reads `--name value` and `--name=value`; what it cannot read is reported with the other errors.
-    pub fn parse(arguments: impl IntoIterator<Item = String>) -> Self {
+    pub fn parse(arguments: impl IntoIterator<Item: Into<OsString>>) -> Self {
         let mut flags = Self::default();
-        let mut arguments = arguments.into_iter();
+        let mut arguments = arguments.into_iter().map(|argument| argument.into().into_string());
         while let Some(argument) = arguments.next() {
+            let argument = match argument {
+                Ok(argument) => argument,
+                Err(raw) => {
+                    flags.refuse(raw.to_string_lossy().into_owned(), "text in UTF-8");
+                    continue;
+                }
+            };
             match argument.strip_prefix("--").filter(|flag| !flag.is_empty()) {
                 None => flags.refuse(argument, "a flag, such as --http-port 3000"),
                 Some(flag) => match flag.split_once('=').map(|(name, value)| (name, value.to_owned())) {
                     Some((name, value)) => flags.give(name, value),
                     None => match arguments.next() {
-                        Some(value) => flags.give(flag, value),
+                        Some(Ok(value)) => flags.give(flag, value),
+                        Some(Err(_)) => flags.refuse(argument, "followed by text in UTF-8"),
                         None => flags.refuse(argument, "followed by a value"),
                     },
                 },
