@@ -31,12 +31,22 @@ impl Vars {
     /// The value of `name`. An empty one counts as not given, since `NAME=` is how shells and compose files
     /// pass on what is not set.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty())
+        let value = self.0.get(name).map(OsString::as_os_str)?;
+        (!value.is_empty() && !is_service_link(name, value)).then_some(value)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        let ours = self.0.iter().filter(|(name, value)| !is_service_link(name, value));
+        ours.map(|(name, _)| name.as_str())
     }
+}
+
+/// Kubernetes tells every container of a namespace the address of each Service in it. Of one that is called `db`
+/// it says `DB_PORT=tcp://10.0.0.1:5432`, which is nobody's setting.
+fn is_service_link(name: &str, value: &OsStr) -> bool {
+    let schemes = ["tcp://", "udp://", "sctp://"];
+    let is_address = |scheme: &str| value.as_encoded_bytes().starts_with(scheme.as_bytes());
+    name.ends_with("_PORT") && schemes.into_iter().any(is_address)
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for Vars {

@@ -116,6 +116,27 @@ fn near_misses_in_the_environment_are_wrong_and_other_names_are_not_ours() {
 }
 
 #[test]
+fn the_address_of_a_kubernetes_service_is_no_setting() {
+    let links = [
+        ("HTTP_PORT", "tcp://10.0.0.1:80"),
+        ("GRPC_PORT", "udp://10.0.0.1:53"),
+        ("DBS_PORT", "tcp://10.0.0.1:5432"),
+        ("DB_PORT", "tcp://10.0.0.1:5432"),
+        ("DB_SERVICE_HOST", "10.0.0.1"),
+        ("DB_SERVICE_PORT", "5432"),
+        ("DB_PORT_5432_TCP_ADDR", "10.0.0.1"),
+        ("DATABASE_URL", "sqlite:users.db"),
+    ];
+    let mut settings = vars(links);
+    assert_eq!([settings.port("HTTP_PORT", 3000), settings.port("GRPC_PORT", 50051)], [3000, 50051]);
+    assert_eq!(database_config(&mut settings).backend.to_string(), "sqlite:users.db");
+    assert_eq!(settings.finish(), Ok(()));
+    let mut settings = vars([("HTTP_PORT", "tcp:80")]);
+    settings.port("HTTP_PORT", 3000);
+    assert!(told(settings.finish()).contains("HTTP_PORT (environment): must be a port"));
+}
+
+#[test]
 fn a_name_that_another_service_of_the_composition_knows_is_no_near_miss() {
     let shared = sources([("CART_SIZES", "1")], "cart_limits = 3\n[shop-service]\ncart_limit = 2", &[]);
     let mut users = Settings::new(USERS, shared.clone());
