@@ -136,12 +136,12 @@ impl Directory {
         Ok(Page { accounts, next })
     }
 
-    /// Changes an account: as it is, or as it was at the version `seen`.
+    /// Changes an account: as it is, or as it was at one of the versions `seen`.
     pub(crate) async fn change(
         &self,
         id: UserId,
         change: &Change,
-        seen: Option<i64>,
+        seen: Option<&[i64]>,
         deadline: Deadline,
     ) -> Result<Account, DirectoryError> {
         self.revise(id, seen, deadline, |batch, before| match before.changed(change) {
@@ -154,11 +154,11 @@ impl Directory {
         .await
     }
 
-    /// Deletes an account: as it is, or as it was at the version `seen`.
+    /// Deletes an account: as it is, or as it was at one of the versions `seen`.
     pub(crate) async fn delete(
         &self,
         id: UserId,
-        seen: Option<i64>,
+        seen: Option<&[i64]>,
         deadline: Deadline,
     ) -> Result<(), DirectoryError> {
         self.revise(id, seen, deadline, store::delete).await
@@ -211,10 +211,10 @@ impl Directory {
             if self.passwords.verify(current, Some(stored), deadline).await? == Verdict::Wrong {
                 return Err(DirectoryError::WrongCredentials);
             }
-            seen = Some(account.version);
+            seen = Some([account.version]);
         }
         let hash = self.passwords.hash(new, deadline).await?;
-        self.revise(id, seen, deadline, |batch, before| {
+        self.revise(id, seen.as_ref().map(|version| &version[..]), deadline, |batch, before| {
             store::set_password(batch, before, &hash);
             Account { version: before.version + 1, ..before.clone() }
         })
@@ -225,13 +225,13 @@ impl Directory {
     async fn revise<T>(
         &self,
         id: UserId,
-        seen: Option<i64>,
+        seen: Option<&[i64]>,
         deadline: Deadline,
         write: impl Fn(&mut Batch, &Account) -> T,
     ) -> Result<T, DirectoryError> {
         for _ in 0..TRIES {
             let before = self.get(id, deadline).await?;
-            if seen.is_some_and(|version| version != before.version) {
+            if seen.is_some_and(|versions| !versions.contains(&before.version)) {
                 return Err(DirectoryError::Stale);
             }
             let mut batch = Batch::new();

@@ -43,9 +43,9 @@ async fn change_own(
     headers: HeaderMap,
     Json(profile): Json<Profile>,
 ) -> Result<Response, Problem> {
-    let seen = IfMatch::required(&headers)?.version();
+    let seen = IfMatch::required(&headers)?;
     let change = profile.change()?;
-    let account = directory.change(caller.user, &change, seen, deadline).await.map_err(problem)?;
+    let account = directory.change(caller.user, &change, seen.versions(), deadline).await.map_err(problem)?;
     Ok(reply(&account))
 }
 
@@ -55,7 +55,8 @@ async fn delete_own(
     Extension(deadline): Extension<Deadline>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let seen = IfMatch::of(&headers)?.and_then(IfMatch::version);
+    let seen = IfMatch::of(&headers);
+    let seen = seen.as_ref().and_then(IfMatch::versions);
     directory.delete(caller.user, seen, deadline).await.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -45,7 +45,7 @@ impl Problem {
 
     /// The same under a status of HTTP's own that is narrower than the class's, such as 405 for `Invalid`.
     #[must_use]
-    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+    pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }

@@ -34,11 +34,11 @@ async fn a_change_meant_for_an_older_version_is_refused_and_changes_nothing() {
     let (directory, _dir) = directory(CHEAP).await;
     let ada = directory.add("ada").await;
     let rename = |name| Change::of_profile(None, Some(name)).unwrap();
-    let renamed = directory.change(ada.id, &rename("Countess"), Some(1), soon()).await.unwrap();
+    let renamed = directory.change(ada.id, &rename("Countess"), Some(&[1]), soon()).await.unwrap();
     assert_eq!(renamed.version, 2);
-    let stale = directory.change(ada.id, &rename("Ada"), Some(1), soon()).await.unwrap_err();
+    let stale = directory.change(ada.id, &rename("Ada"), Some(&[1]), soon()).await.unwrap_err();
     assert_eq!(stale.class(), ErrorClass::Precondition);
-    let stale = directory.delete(ada.id, Some(1), soon()).await.unwrap_err();
+    let stale = directory.delete(ada.id, Some(&[1]), soon()).await.unwrap_err();
     assert_eq!(stale.class(), ErrorClass::Precondition);
     assert_eq!(directory.get(ada.id, soon()).await.unwrap(), renamed);
 }
@@ -48,7 +48,7 @@ async fn a_change_that_changes_nothing_leaves_the_version() {
     let (directory, _dir) = directory(CHEAP).await;
     let ada = directory.add("ada").await;
     let same = Change::of_profile(Some("ADA@example.com"), Some("ada")).unwrap();
-    assert_eq!(directory.change(ada.id, &same, Some(1), soon()).await.unwrap(), ada);
+    assert_eq!(directory.change(ada.id, &same, Some(&[1]), soon()).await.unwrap(), ada);
 }
 
 #[test]

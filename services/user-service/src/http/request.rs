@@ -1,7 +1,7 @@
 //! What requests of the edge API say besides who asks.
 
-use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use chassis::Problem;
 use serde::{Deserialize, Deserializer};
 use types::{ErrorClass, FieldError, IdError, UserId};
@@ -66,44 +66,68 @@ impl Cut {
     }
 }
 
-/// Which version of an account a request is meant for (RFC 9110, section 13.1.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which versions of an account a request is meant for (RFC 9110, section 13.1.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum IfMatch {
     /// `*`: whichever is there.
     Any,
-    /// The one with this `ETag`.
-    Version(i64),
+    /// One of those with these `ETag`s.
+    OneOf(Vec<i64>),
 }
 
 impl IfMatch {
-    /// The header, which need not be there.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
-        let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
-        if value == "*" {
-            return Ok(Some(Self::Any));
-        }
-        let tag = value.to_str().ok().and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
-        // What was never handed out, a weak tag among them, matches nothing.
-        let version = tag.and_then(|tag| tag.parse().ok()).filter(|version| *version > 0);
-        let stale = "the header if-match is not the etag of this account";
-        version
-            .map(|version| Some(Self::Version(version)))
-            .ok_or(Problem::new(ErrorClass::Precondition, stale))
+    /// The header, which need not be there. One that is no list of tags matches nothing.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        headers.contains_key(IF_MATCH).then(|| {
+            let lines: Result<Vec<&str>, _> = headers.get_all(IF_MATCH).iter().map(HeaderValue::to_str).collect();
+            // Several lines are one list (section 5.3).
+            match lines.unwrap_or_default().join(",").as_str() {
+                "*" => Self::Any,
+                list => Self::OneOf(versions(list).unwrap_or_default()),
+            }
+        })
     }
 
     /// The header, without which nothing is changed: two windows of one owner must not undo each other.
     pub(super) fn required(headers: &HeaderMap) -> Result<Self, Problem> {
         let missing = "the header if-match must be the etag that was read, or *";
-        Self::of(headers)?.ok_or(Problem::new(ErrorClass::Precondition, missing))
+        let problem = Problem::new(ErrorClass::Invalid, missing).with_status(StatusCode::PRECONDITION_REQUIRED);
+        Self::of(headers).ok_or(problem)
     }
 
-    /// The version, where it matters.
-    pub(super) fn version(self) -> Option<i64> {
+    /// The versions, where they matter.
+    pub(super) fn versions(&self) -> Option<&[i64]> {
         match self {
             Self::Any => None,
-            Self::Version(version) => Some(version),
+            Self::OneOf(versions) => Some(versions),
         }
     }
+}
+
+/// The versions that a list of entity tags names, or nothing where it is no such list (RFC 9110, section 8.8.3).
+fn versions(list: &str) -> Option<Vec<i64>> {
+    const BLANK: [char; 2] = [' ', '\t'];
+    let (mut versions, mut rest) = (Vec::new(), list);
+    loop {
+        // A list may have empty members, and what stands between the quotes of a tag may be a comma.
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            return Some(versions);
+        }
+        let weak = rest.strip_prefix("W/");
+        let (tag, after) = weak.unwrap_or(rest).strip_prefix('"')?.split_once('"')?;
+        // A weak tag matches nothing.
+        versions.extend(version(tag).filter(|_| weak.is_none()));
+        rest = after.trim_start_matches(BLANK);
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return None;
+        }
+    }
+}
+
+/// The version that has this tag, in the one form in which it was handed out.
+fn version(tag: &str) -> Option<i64> {
+    tag.parse().ok().filter(|version: &i64| *version > 0 && version.to_string() == tag)
 }
 
 #[cfg(test)]
@@ -114,16 +138,36 @@ mod tests {
         read.unwrap_err().errors().iter().map(|error| error.pointer.clone()).collect()
     }
 
+    fn if_match(lines: &[&str]) -> Option<IfMatch> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(IF_MATCH, line.parse().unwrap());
+        }
+        IfMatch::of(&headers)
+    }
+
     #[test]
     fn a_version_is_told_by_its_etag() {
-        let of = |value: &str| IfMatch::of(&HeaderMap::from_iter([(IF_MATCH, value.parse().unwrap())]));
-        assert_eq!(of("\"7\"").unwrap(), Some(IfMatch::Version(7)));
-        assert_eq!(of("*").unwrap(), Some(IfMatch::Any));
-        assert_eq!(IfMatch::of(&HeaderMap::new()).unwrap(), None);
-        for value in ["7", "W/\"7\"", "\"x\"", "\"-7\"", "\"7\", \"8\"", "\"", ""] {
-            assert_eq!(of(value).unwrap_err().class(), ErrorClass::Precondition, "{value}");
+        assert_eq!(if_match(&["\"7\""]), Some(IfMatch::OneOf(vec![7])));
+        assert_eq!(if_match(&["*"]), Some(IfMatch::Any));
+        assert_eq!(if_match(&[]), None);
+    }
+
+    #[test]
+    fn one_etag_of_a_list_is_enough_in_however_many_lines_it_comes() {
+        let three = Some(IfMatch::OneOf(vec![7, 8, 9]));
+        assert_eq!(if_match(&["\"7\", \"8\" ,\"9\""]), three);
+        assert_eq!(if_match(&["\"7\"", ", \"8\",, W/\"6\"", "\"a,b\", \"9\""]), three);
+    }
+
+    #[test]
+    fn what_was_never_handed_out_matches_nothing() {
+        let tags = ["W/\"7\"", "\"x\"", "\"-7\"", "\"+7\"", "\"007\"", "\"0\"", "\" 7\"", "\"\""];
+        let others = ["", "7", "\"", "\"7", "\"7\" \"8\"", "\"7\"8", "*, \"7\"", "\"99999999999999999999\""];
+        for value in tags.into_iter().chain(others) {
+            assert_eq!(if_match(&[value]), Some(IfMatch::OneOf(Vec::new())), "{value}");
         }
-        assert_eq!(IfMatch::required(&HeaderMap::new()).unwrap_err().class(), ErrorClass::Precondition);
+        assert_eq!(if_match(&["\"7\"", "*"]), Some(IfMatch::OneOf(Vec::new())));
     }
 
     #[test]

@@ -115,11 +115,23 @@ async fn a_change_names_the_version_it_was_made_for() {
     let me = customer(&edge.directory.add("ada").await);
     let stale = refused(StatusCode::PRECONDITION_FAILED, &[]);
     let body = r#"{"name": "Countess"}"#;
-    assert_eq!(edge.ask(me, Method::PATCH, "/users/me", &[], body).await, stale);
+    let required = refused(StatusCode::PRECONDITION_REQUIRED, &[]);
+    assert_eq!(edge.ask(me, Method::PATCH, "/users/me", &[], body).await, required);
     assert_eq!(edge.patch(me, "\"2\"", body).await, stale);
     assert_eq!(edge.patch(me, "W/\"1\"", body).await, stale);
     assert_eq!(edge.ask(me, Method::DELETE, "/users/me", &[("if-match", "\"2\"")], "").await, stale);
     assert_eq!(edge.patch(me, "*", body).await.etag, Some("\"2\"".to_owned()));
+    let either = [("if-match", "\"1\""), ("if-match", "\"2\"")];
+    let third = edge.ask(me, Method::PATCH, "/users/me", &either, r#"{"name": "Ada"}"#).await;
+    assert_eq!(third.etag, Some("\"3\"".to_owned()));
+}
+
+#[tokio::test]
+async fn an_account_is_deleted_without_naming_a_version() {
+    let edge = Edge::open().await;
+    let me = customer(&edge.directory.add("ada").await);
+    let gone = edge.ask(me, Method::DELETE, "/users/me", &[], "").await;
+    assert_eq!(gone, Answer { status: StatusCode::NO_CONTENT, etag: None, body: Value::Null });
 }
 
 #[tokio::test]
