@@ -1,4 +1,5 @@
-//! The client of the Node.js guide: `@grpc/grpc-js`, with the contract loaded at run time.
+//! The client of the Node.js guide: `@grpc/grpc-js`, with the guide's own text of the contract loaded at run time.
+//! The server's text must not be taken for it, or a change there would change both ends.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -86,7 +87,7 @@ fn client_config(dir: &Path, ca: &LocalCa, addr: SocketAddr) -> Value {
     json!({
         "target": addr.to_string(),
         "server": id_of_service(ca).as_str(),
-        "proto": here("../../shared/proto/proto/userservice/userservice.proto"),
+        "proto": here("guide.proto"),
         "roots": roots,
         "operator": files(dir, "operator", &issue(ca, &SpiffeId::operator(ca.trust_domain()))),
         "reader": files(dir, "reader", &issue(ca, &reader)),
