@@ -1,4 +1,6 @@
-use proto::flotilla::users::v1::{ChangePasswordRequest, ChangeRoleRequest, Role};
+use proto::flotilla::users::v1::{
+    ChangePasswordRequest, ChangeRoleRequest, Role, VerifyCredentialsRequest,
+};
 use proto::status;
 use proto::userservice::GetUserRequest;
 use types::ErrorClass;
@@ -44,6 +46,25 @@ on_both_databases! {
         assert_eq!(account.version, 2);
         let again = accounts.change_password(change(PASSWORD)).await.unwrap_err();
         assert_eq!(status::class(&again), ErrorClass::Unauthenticated);
+    }
+
+    async fn after_a_change_the_new_password_opens_the_account_and_the_old_one_does_not(world: &World) {
+        let ada = world.ada().await;
+        let mut accounts = world.accounts("auth-service").await;
+        let change = ChangePasswordRequest {
+            account_id: ada.id.clone(),
+            current_password: Some(PASSWORD.to_owned()),
+            new_password: NEW.to_owned(),
+        };
+        let changed = accounts.change_password(change).await.unwrap().into_inner().account;
+        let log_in = |password: &str| VerifyCredentialsRequest {
+            email: ada.email.clone(),
+            password: password.to_owned(),
+        };
+        let refused = accounts.verify_credentials(log_in(PASSWORD)).await.unwrap_err();
+        assert_eq!(status::class(&refused), ErrorClass::Unauthenticated);
+        let opened = accounts.verify_credentials(log_in(NEW)).await.unwrap().into_inner().account;
+        assert_eq!(opened, changed);
     }
 
     async fn an_operator_resets_a_password_under_the_same_rules(world: &World) {
