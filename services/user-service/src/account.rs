@@ -21,7 +21,7 @@ pub(crate) struct Account {
     pub(crate) role: Role,
     /// When it was made.
     pub(crate) created_at: Timestamp,
-    /// 1 for a new account, one more with each change.
+    /// 1 for a new account, one more with each change, of the password too.
     pub(crate) version: i64,
 }
 
@@ -119,9 +119,18 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let name = text.trim();
         let fits = (1..=Self::MOST_CHARACTERS).contains(&name.chars().count());
-        // U+0000 among them, which PostgreSQL cannot keep.
-        if fits && !name.contains(char::is_control) { Ok(Self(name.to_owned())) } else { Err(NameError) }
+        if fits && !name.contains(is_control) { Ok(Self(name.to_owned())) } else { Err(NameError) }
     }
+}
+
+/// U+0000 among them, which PostgreSQL cannot keep; and what Unicode has beyond ASCII to break a line, or to turn
+/// the direction of what stands after the name (UAX #9).
+fn is_control(character: char) -> bool {
+    let breaks_or_turns = matches!(
+        character,
+        '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
+    );
+    character.is_control() || breaks_or_turns
 }
 
 /// What an account may do.
@@ -211,7 +220,9 @@ mod tests {
         for name in ["A", "Åsa Öström", "山田太郎", "👩🏽‍🚀", &"é".repeat(200)] {
             assert_eq!(name.parse::<Name>().as_ref().map(Name::as_str), Ok(name));
         }
-        for name in ["", "  ", "a\0b", "a\nb", "\u{1b}[31m", &"é".repeat(201)] {
+        let lines = ["a\nb", "a\u{85}b", "a\u{2028}b", "a\u{2029}b"];
+        let turns = ["a\u{202A}b", "a\u{202E}b", "a\u{2066}b", "a\u{2069}b"];
+        for name in ["", "  ", "a\0b", "\u{1b}[31m", &"é".repeat(201)].into_iter().chain(lines).chain(turns) {
             assert_eq!(name.parse::<Name>(), Err(NameError), "{name:?}");
         }
     }

@@ -3,8 +3,8 @@ use std::str::FromStr;
 
 /// An e-mail address in the one form in which it is stored and compared: folded to lower case.
 ///
-/// The check is deliberately shallow: one `@`, a dotted domain, no white space or control characters, and
-/// the lengths of RFC 5321. Only a mail that arrives proves an address.
+/// The check is deliberately shallow: one `@`, a dotted domain, no white space, control characters or characters
+/// that show as nothing, and the lengths of RFC 5321. Only a mail that arrives proves an address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Email(String);
 
@@ -39,7 +39,8 @@ impl FromStr for Email {
         if folded.len() > Email::MAX || local.len() > Email::MAX_LOCAL {
             return Err(EmailError::TooLong);
         }
-        let banned = |c: char| c.is_whitespace() || c.is_control() || "@,;<>()[]\\\"".contains(c);
+        let banned =
+            |c: char| c.is_whitespace() || c.is_control() || is_invisible(c) || "@,;<>()[]\\\"".contains(c);
         let labels_hold = domain
             .split('.')
             .all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'));
@@ -56,6 +57,19 @@ impl FromStr for Email {
         }
         Ok(Self(folded))
     }
+}
+
+/// Unicode's `Default_Ignorable_Code_Point`, zero-width and format characters for the most part: two addresses that
+/// differ in one of these alone look the same to whoever reads them.
+fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}'
+            | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}'
+            | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E0FFF}'
+    )
 }
 
 impl fmt::Display for Email {
@@ -98,6 +112,12 @@ mod tests {
             "a..b@example.com",
             "ada@-example.com",
             "<ada@example.com>",
+            "a\u{200B}da@example.com",
+            "ada\u{200D}@example.com",
+            "ada@exam\u{AD}ple.com",
+            "ada@example.com\u{202E}",
+            "\u{FEFF}ada@example.com",
+            "ada\u{E0061}@example.com",
         ] {
             assert_eq!(text.parse::<Email>(), Err(EmailError::Malformed), "{text:?}");
         }
