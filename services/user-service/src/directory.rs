@@ -5,6 +5,8 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use database::{Batch, CommitError, Database, ReadError};
 use runtime::{Clock, Deadline, Ids};
 use secrecy::SecretString;
@@ -12,12 +14,16 @@ use types::{Classify, Email, ErrorClass, FieldError, Id, UserId};
 use uuid::Uuid;
 
 use crate::account::{Account, Change, NewAccount, Role};
-use crate::password::{HashError, NewPassword, Passwords, Verdict};
+use crate::password::{HashError, NewPassword, PasswordHash, Passwords, Verdict};
 use crate::store;
 
 /// How often a change without a stated version is tried again because somebody was quicker. Each round at
 /// least one of the rivals gets through, and more than a few on one account is no accident.
 const TRIES: usize = 8;
+
+/// How long a login waits for its hash to be renewed. It is quick where writing works at all, and somebody who has
+/// given the right password does not have to wait where it does not.
+const RENEWAL: Duration = Duration::from_millis(250);
 
 /// The accounts of the platform.
 #[derive(Clone)]
@@ -180,15 +186,19 @@ impl Directory {
         match (account, self.passwords.verify(password, stored, deadline).await?) {
             (Some(account), Verdict::Right) => Ok(account),
             (Some(account), Verdict::RightAndRenewed(hash)) => {
-                let mut batch = Batch::new();
-                store::renew_hash(&mut batch, &account, &hash);
-                if let Err(error) = self.database.commit(batch, deadline).await {
-                    // The next login tries again.
-                    tracing::warn!(user = %account.id, %error, "a password hash was not renewed");
-                }
+                self.renew(&account, &hash, deadline).await;
                 Ok(account)
             }
             _ => Err(DirectoryError::WrongCredentials),
+        }
+    }
+
+    async fn renew(&self, account: &Account, hash: &PasswordHash, deadline: Deadline) {
+        let mut batch = Batch::new();
+        store::renew_hash(&mut batch, account, hash);
+        if let Err(error) = self.database.commit(batch, deadline.at_most(RENEWAL)).await {
+            // The next login tries again.
+            tracing::warn!(user = %account.id, %error, "a password hash was not renewed");
         }
     }
 

@@ -23,6 +23,12 @@ const MIGRATIONS: &[Migration] = &[migration!(1, "0001_users", oldest_binary = 1
 /// # Errors
 /// [`StartError`]: its database or its ports cannot be had.
 pub async fn build(config: Config, platform: Platform) -> Result<Service, StartError> {
+    if !config.password_cost.is_enough() {
+        tracing::warn!(
+            cost = ?config.password_cost,
+            "passwords cost an attacker less than OWASP asks for: raise ARGON2_MEMORY_KIB or ARGON2_ITERATIONS"
+        );
+    }
     let passwords = Passwords::new(&platform.env, config.password_cost);
     let passwords = passwords.map_err(|error| StartError::Other(Box::new(error)))?;
     let database = platform.open_database(&config.database, MIGRATIONS).await?;

@@ -7,14 +7,15 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, io};
 
-use argon2::Argon2;
 use argon2::password_hash::Error as Argon2Error;
 use runtime::{Compute, ComputeError, Deadline, Env, Random};
 use secrecy::{ExposeSecret as _, SecretString};
 use types::{Classify, ErrorClass};
 
+use self::argon2id::{Salt, Stored, Worker};
 pub(crate) use self::choice::NewPassword;
 pub use self::cost::Cost;
 use self::cost::CostError;
@@ -48,7 +49,7 @@ pub(crate) enum Verdict {
     Wrong,
     /// It is.
     Right,
-    /// It is, and this hash should take the place of the stored one, which was made at another cost.
+    /// It is, and this hash should take the place of the stored one, which was made at a lower cost.
     RightAndRenewed(PasswordHash),
 }
 
@@ -67,6 +68,12 @@ pub(crate) enum HashError {
     /// A stored hash is no PHC string of Argon2.
     #[error("hashing a password: {0}")]
     Argon2(Argon2Error),
+}
+
+impl From<CostError> for HashError {
+    fn from(_: CostError) -> Self {
+        Self::Argon2(Argon2Error::ParamsInvalid)
+    }
 }
 
 impl From<Argon2Error> for HashError {
@@ -92,9 +99,9 @@ impl Classify for HashError {
 pub(crate) struct Passwords {
     compute: Compute,
     random: Random,
-    hasher: Argon2<'static>,
-    // What a password is checked against where there is no account, so that this takes the same time.
-    decoy: PasswordHash,
+    cost: Cost,
+    // What it costs to be refused: as much as the dearest hash that there is, as far as is known.
+    refusal: Arc<Mutex<Cost>>,
 }
 
 impl Passwords {
@@ -103,9 +110,9 @@ impl Passwords {
     /// # Errors
     /// [`CostError`].
     pub(crate) fn new(env: &Env, cost: Cost) -> Result<Self, CostError> {
-        let hasher = cost.hasher()?;
-        let decoy = argon2id::decoy(&hasher, &env.random).or(Err(CostError))?;
-        Ok(Self { compute: env.compute.clone(), random: env.random.clone(), hasher, decoy })
+        cost.check()?;
+        let refusal = Arc::new(Mutex::new(cost));
+        Ok(Self { compute: env.compute.clone(), random: env.random.clone(), cost, refusal })
     }
 
     /// The hash to store for a password.
@@ -117,13 +124,13 @@ impl Passwords {
         password: NewPassword,
         deadline: Deadline,
     ) -> Result<PasswordHash, HashError> {
-        let (hasher, salt) = (self.hasher.clone(), self.random.bytes());
-        let work = move || argon2id::hash(&hasher, password.reveal().as_bytes(), salt);
+        let (cost, salt) = (self.cost, self.random.bytes());
+        let work = move || Worker::default().hash(cost, password.reveal().as_bytes(), salt);
         self.run(work, deadline).await
     }
 
-    /// Checks `password` against the stored hash, or against one that nobody's password has where there is
-    /// no account: both take the same time.
+    /// Checks `password` against the stored hash, if there is one. Being refused costs the same with and without
+    /// one, and whatever the cost was when it was made.
     ///
     /// # Errors
     /// [`HashError`].
@@ -133,11 +140,38 @@ impl Passwords {
         stored: Option<PasswordHash>,
         deadline: Deadline,
     ) -> Result<Verdict, HashError> {
-        let (hasher, salt, decoy) = (self.hasher.clone(), self.random.bytes(), self.decoy.clone());
+        let (passwords, salt) = (self.clone(), self.random.bytes());
         let work = move || {
-            argon2id::verify(&hasher, password.expose_secret().as_bytes(), stored.as_ref(), &decoy, salt)
+            let password = password.expose_secret().as_bytes();
+            passwords.check(&mut Worker::default(), password, stored.as_ref(), salt)
         };
         self.run(work, deadline).await
+    }
+
+    fn check(
+        &self,
+        worker: &mut Worker,
+        password: &[u8],
+        stored: Option<&PasswordHash>,
+        salt: Salt,
+    ) -> Result<Verdict, HashError> {
+        let stored = stored.map(Stored::read).transpose()?;
+        let refusal = self.refusal(stored.as_ref().map(Stored::cost));
+        let verdict = match stored {
+            Some(stored) => worker.verify(self.cost, password, &stored, salt)?,
+            None => Verdict::Wrong,
+        };
+        if verdict == Verdict::Wrong {
+            worker.make_up(refusal, password, salt)?;
+        }
+        Ok(verdict)
+    }
+
+    /// What a refusal costs, now that there is a hash of the cost `met`.
+    fn refusal(&self, met: Option<Cost>) -> Cost {
+        let mut dearest = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        *dearest = met.filter(|met| met.work() > dearest.work()).unwrap_or(*dearest);
+        *dearest
     }
 
     async fn run<T: Send + 'static>(

@@ -1,4 +1,5 @@
 use runtime::Env;
+use tokio::sync::Notify;
 
 use super::fixture::{CHEAP, PASSWORD, directory, soon};
 use super::*;
@@ -7,7 +8,7 @@ use crate::password::Cost;
 const DEARER: Cost = Cost { iterations: 2, ..CHEAP };
 
 #[tokio::test]
-async fn a_login_renews_a_hash_of_another_cost_and_leaves_the_account_as_it_was() {
+async fn a_login_renews_a_hash_of_a_lower_cost_and_leaves_the_account_as_it_was() {
     let (mut directory, _dir) = directory(CHEAP).await;
     let ada = directory.add("ada").await;
     directory.passwords = Passwords::new(&Env::system(1), DEARER).unwrap();
@@ -27,6 +28,29 @@ async fn a_login_renews_a_hash_of_another_cost_and_leaves_the_account_as_it_was(
 
     assert_eq!(directory.verify("ada@example.com", PASSWORD.into(), soon()).await.unwrap(), ada);
     assert_eq!(stored().await.1, renewed);
+}
+
+#[tokio::test]
+async fn a_login_succeeds_while_nothing_can_be_written() {
+    let (mut directory, _dir) = directory(CHEAP).await;
+    let ada = directory.add("ada").await;
+    directory.passwords = Passwords::new(&Env::system(1), DEARER).unwrap();
+    let (held, logged_in) = (Notify::new(), Notify::new());
+    // SQLite has one writer at a time.
+    let writer = directory.database.transaction(soon(), async |_| {
+        held.notify_one();
+        logged_in.notified().await;
+        Ok::<_, CommitError>(())
+    });
+    let login = async {
+        held.notified().await;
+        let account = directory.verify("ada@example.com", PASSWORD.into(), soon()).await;
+        logged_in.notify_one();
+        account
+    };
+    let (wrote, account) = tokio::join!(writer, login);
+    wrote.expect("the login did not wait for the other's end");
+    assert_eq!(account.unwrap(), ada);
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 
 use argon2::password_hash::phc::{Output, PasswordHash as Phc};
 use argon2::{Algorithm, Argon2, Params, Version};
-use runtime::Random;
 
 use super::memory::Memory;
 use super::{Argon2Error, Cost, HashError, PasswordHash, Verdict};
@@ -10,64 +9,98 @@ use super::{Argon2Error, Cost, HashError, PasswordHash, Verdict};
 /// The length that RFC 9106 recommends (section 3.1).
 pub(super) type Salt = [u8; 16];
 
-pub(super) fn hash(hasher: &Argon2<'_>, password: &[u8], salt: Salt) -> Result<PasswordHash, HashError> {
-    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
-    compute(hasher, password, &salt, &mut output)?;
-    Ok(phc(hasher, salt, &output)?)
+/// Computes with Argon2 and counts what it has cost.
+#[derive(Default)]
+pub(super) struct Worker {
+    work: u64,
 }
 
-/// A hash of no password: only checking against it costs what it costs, making it costs nothing.
-pub(super) fn decoy(hasher: &Argon2<'_>, random: &Random) -> Result<PasswordHash, Argon2Error> {
-    let output: [u8; Params::DEFAULT_OUTPUT_LEN] = random.bytes();
-    phc(hasher, random.bytes(), &output)
-}
-
-pub(super) fn verify(
-    hasher: &Argon2<'_>,
-    password: &[u8],
-    stored: Option<&PasswordHash>,
-    decoy: &PasswordHash,
-    salt: Salt,
-) -> Result<Verdict, HashError> {
-    let phc = Phc::new(stored.unwrap_or(decoy).as_str()).map_err(Argon2Error::from)?;
-    let params = Params::try_from(&phc)?;
-    if !is_made_of(&phc, password)? || stored.is_none() {
-        return Ok(Verdict::Wrong);
+impl Worker {
+    /// All it has done, in the unit of [`Cost::work`].
+    #[cfg(test)]
+    pub(super) fn work(&self) -> u64 {
+        self.work
     }
-    if Cost::of(&params) == Cost::of(hasher.params()) {
-        return Ok(Verdict::Right);
+
+    /// The hash of `password` at `cost`.
+    pub(super) fn hash(&mut self, cost: Cost, password: &[u8], salt: Salt) -> Result<PasswordHash, HashError> {
+        let hasher = cost.hasher()?;
+        let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+        self.compute(&hasher, password, &salt, &mut output)?;
+        let phc = Phc {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: hasher.params().try_into()?,
+            salt: Some(salt.as_slice().try_into().map_err(Argon2Error::from)?),
+            hash: Some(Output::new(&output).map_err(Argon2Error::from)?),
+        };
+        Ok(PasswordHash(phc.to_string()))
     }
-    hash(hasher, password, salt).map(Verdict::RightAndRenewed)
+
+    /// Whether `password` is the one that was hashed, and whether its hash is to be one of `cost` from now on.
+    pub(super) fn verify(
+        &mut self,
+        cost: Cost,
+        password: &[u8],
+        stored: &Stored,
+        salt: Salt,
+    ) -> Result<Verdict, HashError> {
+        let mut output = vec![0; stored.output.len()];
+        self.compute(&stored.hasher, password, &stored.salt, &mut output)?;
+        // `Output` compares in constant time.
+        if Output::new(&output).map_err(Argon2Error::from)? != stored.output {
+            return Ok(Verdict::Wrong);
+        }
+        if cost.is_above(stored.cost()) {
+            return self.hash(cost, password, salt).map(Verdict::RightAndRenewed);
+        }
+        Ok(Verdict::Right)
+    }
+
+    /// Works on for no result, until all together has cost as much as one hash at `cost`.
+    pub(super) fn make_up(&mut self, cost: Cost, password: &[u8], salt: Salt) -> Result<(), HashError> {
+        match cost.part(cost.work().saturating_sub(self.work)) {
+            Some(rest) => self.hash(rest, password, salt).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn compute(
+        &mut self,
+        hasher: &Argon2<'_>,
+        password: &[u8],
+        salt: &[u8],
+        output: &mut [u8],
+    ) -> Result<(), HashError> {
+        let memory = Memory::of(hasher.params().block_count());
+        let mut memory = memory.map_err(|error| HashError::Memory(error.kind()))?;
+        let computed = hasher.hash_password_into_with_memory(password, salt, output, &mut memory);
+        computed.map_err(Argon2Error::from)?;
+        self.work += Cost::of(hasher.params()).work();
+        Ok(())
+    }
 }
 
-/// Whether the hash is one of `password`.
-fn is_made_of(phc: &Phc, password: &[u8]) -> Result<bool, HashError> {
-    let (Some(salt), Some(expected)) = (&phc.salt, &phc.hash) else {
-        return Err(Argon2Error::ParamsInvalid.into());
-    };
-    let algorithm = Algorithm::try_from(phc.algorithm.as_str())?;
-    let version = phc.version.map(Version::try_from).transpose().map_err(Argon2Error::from)?;
-    let hasher = Argon2::new(algorithm, version.unwrap_or_default(), Params::try_from(phc)?);
-    let mut output = vec![0; expected.len()];
-    compute(&hasher, password, salt, &mut output)?;
-    // `Output` compares in constant time.
-    Ok(Output::new(&output).map_err(Argon2Error::from)? == *expected)
+/// What a stored hash says.
+pub(super) struct Stored {
+    hasher: Argon2<'static>,
+    salt: Vec<u8>,
+    output: Output,
 }
 
-fn compute(hasher: &Argon2<'_>, password: &[u8], salt: &[u8], output: &mut [u8]) -> Result<(), HashError> {
-    let memory = Memory::of(hasher.params().block_count());
-    let mut memory = memory.map_err(|error| HashError::Memory(error.kind()))?;
-    let computed = hasher.hash_password_into_with_memory(password, salt, output, &mut memory);
-    computed.map_err(|error| HashError::Argon2(error.into()))
-}
+impl Stored {
+    pub(super) fn read(hash: &PasswordHash) -> Result<Self, Argon2Error> {
+        let phc = Phc::new(hash.as_str())?;
+        let algorithm = Algorithm::try_from(phc.algorithm.as_str())?;
+        let version = phc.version.map(Version::try_from).transpose()?;
+        let hasher = Argon2::new(algorithm, version.unwrap_or_default(), Params::try_from(&phc)?);
+        let (Some(salt), Some(output)) = (phc.salt, phc.hash) else {
+            return Err(Argon2Error::ParamsInvalid);
+        };
+        Ok(Self { hasher, salt: salt.to_vec(), output })
+    }
 
-fn phc(hasher: &Argon2<'_>, salt: Salt, output: &[u8]) -> Result<PasswordHash, Argon2Error> {
-    let phc = Phc {
-        algorithm: Algorithm::Argon2id.ident(),
-        version: Some(Version::V0x13.into()),
-        params: hasher.params().try_into()?,
-        salt: Some(salt.as_slice().try_into()?),
-        hash: Some(Output::new(output)?),
-    };
-    Ok(PasswordHash(phc.to_string()))
+    pub(super) fn cost(&self) -> Cost {
+        Cost::of(self.hasher.params())
+    }
 }

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use argon2::{Params, PasswordHasher as _};
-use argon2::password_hash::phc::PasswordHash as Phc;
+use argon2::PasswordHasher as _;
 use runtime::{Clock, Net};
 
 use super::*;
 
 const CHEAP: Cost = Cost { memory_kib: 8, iterations: 1, parallelism: 1 };
+const SALT: Salt = *b"salt of 16 bytes";
 
 fn env() -> Env {
     Env::simulated(Clock::system(), Random::seeded(1), Net::system())
@@ -39,15 +39,15 @@ async fn a_password_is_told_from_a_wrong_one_and_from_none() {
 #[test]
 fn a_hash_is_the_one_that_other_programs_make_and_understand() {
     let cost = Cost { memory_kib: 256, iterations: 2, parallelism: 1 };
-    let (hasher, salt) = (cost.hasher().unwrap(), *b"salt of 16 bytes");
-    let made = argon2id::hash(&hasher, b"password", salt).unwrap();
-    let by_the_crate = hasher.hash_password_with_salt(b"password", &salt).unwrap();
+    let mut worker = Worker::default();
+    let made = worker.hash(cost, b"password", SALT).unwrap();
+    let by_the_crate = cost.hasher().unwrap().hash_password_with_salt(b"password", &SALT).unwrap();
     assert_eq!(made.as_str(), by_the_crate.to_string());
 
     // From the tests of Argon2's reference implementation.
     let foreign = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
-    let foreign = PasswordHash::stored(foreign.to_owned());
-    let verify = |password: &[u8]| argon2id::verify(&hasher, password, Some(&foreign), &made, salt);
+    let foreign = Stored::read(&PasswordHash::stored(foreign.to_owned())).unwrap();
+    let mut verify = |password: &[u8]| worker.verify(cost, password, &foreign, SALT);
     assert_eq!(verify(b"password"), Ok(Verdict::Right));
     assert_eq!(verify(b"passwort"), Ok(Verdict::Wrong));
 }
@@ -63,7 +63,7 @@ async fn two_accounts_with_one_password_have_different_hashes() {
 }
 
 #[tokio::test]
-async fn a_hash_of_another_cost_is_renewed_by_the_right_password_alone() {
+async fn a_hash_of_a_lower_cost_is_renewed_by_the_right_password_alone() {
     let (old, new) = (CHEAP, Cost { iterations: 2, ..CHEAP });
     let chosen = NewPassword::parse("correct horse".into(), None).unwrap();
     let stored = Passwords::new(&env(), old).unwrap().hash(chosen, soon()).await.unwrap();
@@ -79,17 +79,47 @@ async fn a_hash_of_another_cost_is_renewed_by_the_right_password_alone() {
     assert_eq!(passwords.verify("correct horse".into(), Some(renewed), soon()).await, Ok(Verdict::Right));
 }
 
-#[tokio::test]
-async fn checking_where_there_is_no_account_computes_as_much_as_where_there_is_one() {
-    let cost = Cost { iterations: 3, ..CHEAP };
-    let mut passwords = Passwords::new(&env(), cost).unwrap();
-    let params = Params::try_from(&Phc::new(passwords.decoy.as_str()).unwrap()).unwrap();
-    assert_eq!(Cost::of(&params), cost);
-    assert_eq!(params.output_len(), Some(Params::DEFAULT_OUTPUT_LEN));
-    // A decoy that cannot be computed with shows that it is.
-    passwords.decoy = PasswordHash::stored("plain text".to_owned());
-    let failed = passwords.verify("correct horse".into(), None, soon()).await;
-    assert!(matches!(failed, Err(HashError::Argon2(_))), "{failed:?}");
+#[test]
+fn a_hash_is_never_made_weaker() {
+    let cost = |memory_kib, iterations| Cost { memory_kib, iterations, parallelism: 1 };
+    let stored = Worker::default().hash(cost(64, 3), b"correct horse", SALT).unwrap();
+    for now in [cost(64, 2), cost(32, 3), cost(32, 9), cost(64, 3), cost(96, 2)] {
+        let passwords = Passwords::new(&env(), now).unwrap();
+        let verdict = passwords.check(&mut Worker::default(), b"correct horse", Some(&stored), SALT);
+        assert_eq!(verdict, Ok(Verdict::Right), "{now:?}");
+    }
+}
+
+#[test]
+fn being_refused_costs_the_same_with_and_without_an_account_at_whatever_cost_its_hash_was_made() {
+    let cost = |memory_kib, iterations| Cost { memory_kib, iterations, parallelism: 1 };
+    for (then, now) in [
+        (cost(64, 3), cost(64, 3)),
+        (cost(8, 1), cost(64, 2)),
+        (cost(32, 1), cost(64, 2)),
+        (cost(600, 1), cost(160, 6)),
+        (cost(64, 3), cost(16, 2)),
+    ] {
+        let passwords = Passwords::new(&env(), now).unwrap();
+        let stored = Worker::default().hash(then, b"correct horse", SALT).unwrap();
+        let [wrong, unknown] = [Some(&stored), None].map(|stored| {
+            let mut worker = Worker::default();
+            assert_eq!(passwords.check(&mut worker, b"wrong horse", stored, SALT), Ok(Verdict::Wrong));
+            worker.work()
+        });
+        assert_eq!((wrong, unknown), (unknown, then.work().max(now.work())), "{then:?}, {now:?}");
+    }
+}
+
+#[test]
+fn what_owasp_takes_for_enough_is_enough() {
+    let cost = |memory_kib, iterations| Cost { memory_kib, iterations, parallelism: 1 };
+    for enough in [Cost::OWASP, cost(47_104, 1), cost(7_168, 5), cost(65_536, 3)] {
+        assert!(enough.is_enough(), "{enough:?}");
+    }
+    for weak in [cost(19_455, 2), cost(19_456, 1), cost(7_167, 16), CHEAP] {
+        assert!(!weak.is_enough(), "{weak:?}");
+    }
 }
 
 #[tokio::test]
