@@ -4,14 +4,14 @@
 mod accounts;
 mod users;
 
-use std::error::Error as _;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use runtime::Deadline;
 use service_auth::{AllowTable, TrustDomain};
 use tonic::service::Routes;
 use tonic::{Request, Status};
-use types::{Classify as _, ErrorClass, FieldError};
+use types::{Classify as _, FieldError};
 
 use crate::directory::{Directory, DirectoryError};
 
@@ -45,11 +45,10 @@ fn deadline_of<T>(request: &Request<T>) -> Deadline {
 
 impl From<DirectoryError> for Status {
     fn from(error: DirectoryError) -> Self {
-        let class = error.class();
-        if class == ErrorClass::Internal {
-            tracing::error!(cause = error.source(), "{error}");
-        }
-        proto::status::of(class, &error.to_string(), error.fields())
+        let mut status = proto::status::of(error.class(), &error.to_string(), error.fields());
+        // The chassis logs it with what brought it about, and sends none of that.
+        status.set_source(Arc::new(error));
+        status
     }
 }
 

@@ -4,6 +4,7 @@ mod taking;
 
 pub(crate) use self::taking::patient;
 
+use std::error::Error;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -34,7 +35,10 @@ pub(super) fn finished(kind: Kind, outcome: Result<Response, Problem>, id: &Requ
             Some(problem) => shaped(kind, &problem, id, response),
             None => match unshaped(kind, &response) {
                 Some(problem) => shaped(kind, &problem, id, response),
-                None => response,
+                None => {
+                    log_status(&response);
+                    response
+                }
             },
         },
         Err(problem) => shaped(kind, &problem, id, Response::default()),
@@ -109,17 +113,33 @@ fn log(problem: &Problem) {
     if !problem.status().is_server_error() {
         return;
     }
-    let (class, detail) = (problem.class().as_str(), problem.detail());
-    let cause = problem.cause().map(chain).unwrap_or_default();
-    match problem.class() {
-        ErrorClass::Internal => tracing::error!(class, detail, cause, "request failed"),
-        _ => tracing::warn!(class, detail, cause, "request failed"),
+    let cause = chain(problem.cause().and_then(|error| error.source()));
+    log_failure(problem.class(), problem.detail(), &cause);
+}
+
+/// The same for a refusal of a gRPC handler, which is a status and no problem. A status without details is none of
+/// ours: tonic refuses with such what a caller has done wrong.
+fn log_status(response: &Response) {
+    let status = response.extensions().get::<Status>().filter(|status| !status.details().is_empty());
+    let Some((status, class)) = status.map(|status| (status, proto::status::class(status))) else { return };
+    if matches!(class, ErrorClass::Unavailable | ErrorClass::Unknown | ErrorClass::Internal) {
+        let error = status.source();
+        let detail = error.map_or_else(|| status.message().to_owned(), ToString::to_string);
+        log_failure(class, &detail, &chain(error.and_then(Error::source)));
     }
 }
 
-/// What brought the error about; its own text is the problem's detail.
-fn chain(error: &(dyn std::error::Error + Send + Sync)) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
+fn log_failure(class: ErrorClass, detail: &str, cause: &str) {
+    let name = class.as_str();
+    match class {
+        ErrorClass::Internal => tracing::error!(class = name, detail, cause, "request failed"),
+        _ => tracing::warn!(class = name, detail, cause, "request failed"),
+    }
+}
+
+/// What brought an error about, whose own text is the detail: its source, that one's source and so on.
+fn chain(source: Option<&(dyn Error + 'static)>) -> String {
+    let sources = std::iter::successors(source, |&error| error.source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 

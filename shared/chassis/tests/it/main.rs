@@ -8,6 +8,7 @@ mod harness;
 mod http2;
 mod inbound;
 mod lifecycle;
+mod logging;
 mod process;
 mod serving;
 mod settings;
