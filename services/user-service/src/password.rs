@@ -19,6 +19,7 @@ use self::argon2id::{Salt, Stored, Worker};
 pub(crate) use self::choice::NewPassword;
 pub use self::cost::Cost;
 use self::cost::CostError;
+use self::memory::Memories;
 
 /// A password's hash as a PHC string, which names its own parameters and salt. Never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -93,11 +94,12 @@ impl Classify for HashError {
     }
 }
 
-/// Hashes and checks passwords. Each running computation holds memory of [`Cost::memory_kib`] and gives it back
-/// at its end; [`Compute`] bounds how many run.
+/// Hashes and checks passwords. Each running computation holds memory of [`Cost::memory_kib`]; [`Compute`] bounds
+/// how many run.
 #[derive(Clone)]
 pub(crate) struct Passwords {
     compute: Compute,
+    memories: Arc<Memories>,
     random: Random,
     cost: Cost,
     // What it costs to be refused: as much as the dearest hash that there is, as far as is known.
@@ -111,8 +113,9 @@ impl Passwords {
     /// [`CostError`].
     pub(crate) fn new(env: &Env, cost: Cost) -> Result<Self, CostError> {
         cost.check()?;
-        let refusal = Arc::new(Mutex::new(cost));
-        Ok(Self { compute: env.compute.clone(), random: env.random.clone(), cost, refusal })
+        let (compute, random) = (env.compute.clone(), env.random.clone());
+        let memories = Arc::new(Memories::new(compute.clone()));
+        Ok(Self { compute, memories, random, cost, refusal: Arc::new(Mutex::new(cost)) })
     }
 
     /// The hash to store for a password.
@@ -124,8 +127,8 @@ impl Passwords {
         password: NewPassword,
         deadline: Deadline,
     ) -> Result<PasswordHash, HashError> {
-        let (cost, salt) = (self.cost, self.random.bytes());
-        let work = move || Worker::default().hash(cost, password.reveal().as_bytes(), salt);
+        let (cost, salt, memories) = (self.cost, self.random.bytes(), Arc::clone(&self.memories));
+        let work = move || Worker::new(&memories).hash(cost, password.reveal().as_bytes(), salt);
         self.run(work, deadline).await
     }
 
@@ -143,14 +146,14 @@ impl Passwords {
         let (passwords, salt) = (self.clone(), self.random.bytes());
         let work = move || {
             let password = password.expose_secret().as_bytes();
-            passwords.check(&mut Worker::default(), password, stored.as_ref(), salt)
+            passwords.check(&mut Worker::new(&passwords.memories), password, stored.as_ref(), salt)
         };
         self.run(work, deadline).await
     }
 
     fn check(
         &self,
-        worker: &mut Worker,
+        worker: &mut Worker<'_>,
         password: &[u8],
         stored: Option<&PasswordHash>,
         salt: Salt,
@@ -179,6 +182,17 @@ impl Passwords {
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
         deadline: Deadline,
     ) -> Result<T, HashError> {
+        // Also where whoever asked does not wait for the end.
+        let _tidied = Tidied(&self.memories);
         deadline.bound(self.compute.run(work)).await.or(Err(HashError::TooLate))??
+    }
+}
+
+/// When it is dropped, one less may be waiting for memory.
+struct Tidied<'a>(&'a Memories);
+
+impl Drop for Tidied<'_> {
+    fn drop(&mut self) {
+        self.0.tidy();
     }
 }

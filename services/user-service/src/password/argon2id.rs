@@ -3,19 +3,24 @@
 use argon2::password_hash::phc::{Output, PasswordHash as Phc};
 use argon2::{Algorithm, Argon2, Params, Version};
 
-use super::memory::Memory;
+use super::memory::Memories;
 use super::{Argon2Error, Cost, HashError, PasswordHash, Verdict};
 
 /// The length that RFC 9106 recommends (section 3.1).
 pub(super) type Salt = [u8; 16];
 
 /// Computes with Argon2 and counts what it has cost.
-#[derive(Default)]
-pub(super) struct Worker {
+pub(super) struct Worker<'a> {
+    memories: &'a Memories,
     work: u64,
 }
 
-impl Worker {
+impl<'a> Worker<'a> {
+    /// One that has done nothing yet.
+    pub(super) fn new(memories: &'a Memories) -> Self {
+        Self { memories, work: 0 }
+    }
+
     /// All it has done, in the unit of [`Cost::work`].
     #[cfg(test)]
     pub(super) fn work(&self) -> u64 {
@@ -72,9 +77,10 @@ impl Worker {
         salt: &[u8],
         output: &mut [u8],
     ) -> Result<(), HashError> {
-        let memory = Memory::of(hasher.params().block_count());
+        let memory = self.memories.take(hasher.params().block_count());
         let mut memory = memory.map_err(|error| HashError::Memory(error.kind()))?;
         let computed = hasher.hash_password_into_with_memory(password, salt, output, &mut memory);
+        self.memories.give_back(memory);
         computed.map_err(Argon2Error::from)?;
         self.work += Cost::of(hasher.params()).work();
         Ok(())

@@ -12,6 +12,10 @@ fn env() -> Env {
     Env::simulated(Clock::system(), Random::seeded(1), Net::system())
 }
 
+fn memories() -> Memories {
+    Memories::new(env().compute)
+}
+
 fn soon() -> Deadline {
     Deadline::within(Duration::from_secs(60))
 }
@@ -39,7 +43,8 @@ async fn a_password_is_told_from_a_wrong_one_and_from_none() {
 #[test]
 fn a_hash_is_the_one_that_other_programs_make_and_understand() {
     let cost = Cost { memory_kib: 256, iterations: 2, parallelism: 1 };
-    let mut worker = Worker::default();
+    let memories = memories();
+    let mut worker = Worker::new(&memories);
     let made = worker.hash(cost, b"password", SALT).unwrap();
     let by_the_crate = cost.hasher().unwrap().hash_password_with_salt(b"password", &SALT).unwrap();
     assert_eq!(made.as_str(), by_the_crate.to_string());
@@ -82,10 +87,10 @@ async fn a_hash_of_a_lower_cost_is_renewed_by_the_right_password_alone() {
 #[test]
 fn a_hash_is_never_made_weaker() {
     let cost = |memory_kib, iterations| Cost { memory_kib, iterations, parallelism: 1 };
-    let stored = Worker::default().hash(cost(64, 3), b"correct horse", SALT).unwrap();
+    let stored = Worker::new(&memories()).hash(cost(64, 3), b"correct horse", SALT).unwrap();
     for now in [cost(64, 2), cost(32, 3), cost(32, 9), cost(64, 3), cost(96, 2)] {
         let passwords = Passwords::new(&env(), now).unwrap();
-        let verdict = passwords.check(&mut Worker::default(), b"correct horse", Some(&stored), SALT);
+        let verdict = passwords.check(&mut Worker::new(&memories()), b"correct horse", Some(&stored), SALT);
         assert_eq!(verdict, Ok(Verdict::Right), "{now:?}");
     }
 }
@@ -101,9 +106,10 @@ fn being_refused_costs_the_same_with_and_without_an_account_at_whatever_cost_its
         (cost(64, 3), cost(16, 2)),
     ] {
         let passwords = Passwords::new(&env(), now).unwrap();
-        let stored = Worker::default().hash(then, b"correct horse", SALT).unwrap();
+        let stored = Worker::new(&memories()).hash(then, b"correct horse", SALT).unwrap();
         let [wrong, unknown] = [Some(&stored), None].map(|stored| {
-            let mut worker = Worker::default();
+            let memories = memories();
+            let mut worker = Worker::new(&memories);
             assert_eq!(passwords.check(&mut worker, b"wrong horse", stored, SALT), Ok(Verdict::Wrong));
             worker.work()
         });
