@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use chassis::{Failure, Flags};
 use clap::{Args, Parser, Subcommand};
 
+use crate::error::Error;
+use crate::issue::{Workload, issue};
 use crate::run::run;
 use crate::up::up;
 
@@ -15,7 +17,7 @@ Exit codes:
   0    ended in order, by SIGTERM or Ctrl-C
   64   wrong usage or settings; all that is wrong is told at once
   69   a port, a file or a database cannot be had; the same start may succeed later
-  70   a fault of the program, or the drain took longer than DRAIN_TIMEOUT
+  70   a fault of the program or a damaged file, or the drain took longer than DRAIN_TIMEOUT
   130  ended at once by a second signal";
 
 /// A microservices platform that starts with one command.
@@ -45,6 +47,23 @@ enum Command {
               allow_hyphen_values = true)]
         words: Vec<OsString>,
     },
+    /// Write a certificate of the local authority, with which a service runs as a process of its own.
+    #[command(after_help = EXIT_CODES)]
+    Issue(Issue),
+}
+
+/// What `issue` is told.
+#[derive(Debug, Args)]
+pub(crate) struct Issue {
+    /// Whom the certificate is made out to: a service, or operator.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) workload: Workload,
+    /// Where tls.crt, tls.key and ca.crt are written; it is made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Where the authority is kept, as of `flotilla up`; it is made where it is missing.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub(crate) data_dir: PathBuf,
 }
 
 /// What `up` is told on the command line. Each but the first is a setting that the environment (`LOG_FORMAT`)
@@ -84,12 +103,16 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(told) => return tell(&told),
     };
-    let up = match cli.command {
-        None => cli.up,
-        Some(Command::Up(up)) => up,
-        Some(Command::Run { words }) => return run(words),
-    };
-    match self::up(&up) {
+    match cli.command {
+        None => end(up(&cli.up)),
+        Some(Command::Up(asked)) => end(up(&asked)),
+        Some(Command::Run { words }) => run(words),
+        Some(Command::Issue(asked)) => end(issue(&asked)),
+    }
+}
+
+fn end(result: Result<(), Error>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // There is nowhere to tell that stderr is gone.

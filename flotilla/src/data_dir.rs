@@ -1,12 +1,14 @@
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use chassis::Failure;
 use runtime::Clock;
-use secrecy::ExposeSecret as _;
-use service_auth::{CaError, Identity, IdentityError, LocalCa, Pem, SpiffeId};
+use service_auth::{CaError, Identity, IdentityError, LocalCa, SpiffeId};
 use types::ServiceName;
+
+use crate::certificate::Files;
 
 /// The directory that holds all of a platform that runs in one process. One process at a time owns it.
 pub(crate) struct DataDir {
@@ -35,6 +37,21 @@ pub(crate) enum DataDirError {
     Identity(#[from] IdentityError),
 }
 
+impl DataDirError {
+    /// What the process answers to whoever started it.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Authority(CaError::Exposed { .. }) => Failure::USAGE,
+            // No later start repairs it, nor a text that is none.
+            Self::Authority(CaError::Io { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {
+                Failure::SOFTWARE
+            }
+            Self::Io { .. } | Self::InUse(_) | Self::Authority(CaError::Io { .. }) => Failure::UNAVAILABLE,
+            Self::Authority(_) | Self::Identity(_) => Failure::SOFTWARE,
+        }
+    }
+}
+
 impl DataDir {
     /// Only the owner gets in: there are keys and password hashes inside.
     const OWNERS_DIRECTORY: u32 = 0o700;
@@ -42,11 +59,7 @@ impl DataDir {
 
     /// Takes the directory over, and makes it where it is missing.
     pub(crate) fn open(path: &Path, clock: &Clock) -> Result<Self, DataDirError> {
-        let refused = |doing, path: &Path| {
-            let path = path.to_owned();
-            move |source| DataDirError::Io { doing, path, source }
-        };
-        make_directory(path).map_err(refused("making the data directory", path))?;
+        make(path)?;
         let lock_path = path.join("lock");
         let lock = File::create(&lock_path).map_err(refused("making", &lock_path))?;
         match lock.try_lock() {
@@ -54,9 +67,7 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(path.to_owned())),
             Err(TryLockError::Error(error)) => return Err(refused("locking", &lock_path)(error)),
         }
-        let ca = LocalCa::open(&path.join("authority"), clock)?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync(parent.unwrap_or(Path::new("."))).map_err(refused("writing beside", path))?;
+        let ca = authority(path, clock)?;
         Ok(Self { path: path.to_owned(), ca, clock: clock.clone(), _lock: lock })
     }
 
@@ -83,16 +94,21 @@ impl DataDir {
     /// Writes a fresh certificate for the operator, for tools that speak gRPC with mTLS; tells where.
     pub(crate) fn write_operator(&self) -> Result<PathBuf, DataDirError> {
         let directory = self.path.join("operator");
-        let pem = self.ca.issue(&SpiffeId::operator(self.ca.trust_domain()), LocalCa::LEAF_VALIDITY)?;
-        let Pem { chain, key } = &pem;
-        let files =
-            [("cert.pem", chain.as_str()), ("key.pem", key.expose_secret()), ("ca.pem", self.ca.roots_pem())];
-        let written = make_directory(&directory)
-            .and_then(|()| files.iter().try_for_each(|(name, text)| replace(&directory.join(name), text)));
-        let refused = |source| DataDirError::Io { doing: "writing", path: directory.clone(), source };
-        written.map_err(refused)?;
+        Files::PEM.issue(&directory, &self.ca, &SpiffeId::operator(self.ca.trust_domain()))?;
         Ok(directory)
     }
+}
+
+/// The authority in a data directory, both of which are made where they are missing. It may be used beside the
+/// process that owns the directory.
+pub(crate) fn authority(data_dir: &Path, clock: &Clock) -> Result<LocalCa, DataDirError> {
+    make(data_dir)?;
+    Ok(LocalCa::open(&data_dir.join("authority"), clock)?)
+}
+
+/// Makes the data directory where it is missing.
+fn make(path: &Path) -> Result<(), DataDirError> {
+    make_directory(path).map_err(refused("making the data directory", path))
 }
 
 /// The file of a service's database.
@@ -100,8 +116,21 @@ pub(crate) fn database_file(data_dir: &Path, service: &ServiceName) -> PathBuf {
     data_dir.join(format!("{service}.db"))
 }
 
-fn make_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(DataDir::OWNERS_DIRECTORY).create(path)
+fn refused(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
+    let path = path.to_owned();
+    move |source| DataDirError::Io { doing, path, source }
+}
+
+/// Makes the directory, and those that lead to it, where they are missing. What is there is left alone: the
+/// directories above it may be closed to us.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let missing: Vec<&Path> = missing.collect();
+    DirBuilder::new().recursive(true).mode(DataDir::OWNERS_DIRECTORY).create(path)?;
+    missing.into_iter().try_for_each(|made| {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync(parent.unwrap_or(Path::new(".")))
+    })
 }
 
 /// A power loss must not take away the names in it, which lead to what was acknowledged.
@@ -109,17 +138,9 @@ fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Whoever reads it meanwhile sees the old text or the new, never half of one.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(DataDir::OWNERS_FILE).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    fs::rename(&new, path)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;

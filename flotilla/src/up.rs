@@ -1,11 +1,11 @@
-use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use chassis::{
-    Configure, Failure, Listeners, LogConfig, Platform, RunError, Service, Settings, Signals, Sources,
-    VERSION, compute_threads, finish_all,
+    Failure, Listeners, LogConfig, Platform, RunError, Service, Settings, Sources, VERSION, compute_threads,
+    finish_all, live,
 };
+use database::SqliteConfig;
 use futures_util::future::join_all;
 use runtime::Env;
 use telemetry::LogFormat;
@@ -14,63 +14,27 @@ use types::ServiceName;
 
 use crate::cli::Up;
 use crate::data_dir::{DataDir, DataDirError, database_file};
+use crate::error::Error;
 use crate::table::{Row, Table};
 
 const USER_SERVICE: ServiceName = ServiceName::new("user-service");
 
-/// What the environment may say to a service of its own, and `up` decides itself: every engine is embedded,
-/// identities come from the local authority, and services that share a process cannot share a port.
-const DECIDED: [&str; 17] = [
-    "DATABASE_URL",
-    "DATABASE_URL_FILE",
-    "DB_HOST",
-    "DB_PORT",
-    "DB_USER",
-    "DB_PASSWORD",
-    "DB_PASSWORD_FILE",
-    "DB_NAME",
-    "DB_SSLMODE",
-    "DB_SSLROOTCERT",
-    "BIND_ADDRESS",
-    "HTTP_PORT",
-    "GRPC_PORT",
-    "ADMIN_PORT",
-    "TLS_CERT_FILE",
-    "TLS_KEY_FILE",
-    "TLS_CA_FILE",
-];
-
-/// Why the platform did not start, or ended other than in order.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum UpError {
-    #[error(transparent)]
-    Data(#[from] DataDirError),
-    #[error(transparent)]
-    Process(#[from] Failure),
-}
-
-impl UpError {
-    /// What the process answers to whoever started it.
-    pub(crate) fn code(&self) -> u8 {
-        match self {
-            Self::Data(_) => Failure::UNAVAILABLE,
-            Self::Process(failure) => failure.code(),
-        }
-    }
-}
-
 /// Runs every service in this process until a signal.
-pub(crate) fn up(up: &Up) -> Result<(), UpError> {
-    let sources = Sources::of_process(up.flags());
-    let sources = Sources { vars: sources.vars.without(&DECIDED), ..sources };
+pub(crate) fn up(up: &Up) -> Result<(), Error> {
+    let sources = Sources::of_process(up.flags()).shared();
     let mut house = Settings::new(ServiceName::new("flotilla"), sources.clone());
     let log = LogConfig::configure_or(LogFormat::Human, &mut house);
     let threads = compute_threads(&mut house);
-    let (user_settings, users) = Member::read(USER_SERVICE, &sources, &up.data_dir);
+    let (user_settings, users) =
+        Member::read(USER_SERVICE, sources, &up.data_dir, user_service::Config::with_database);
     log.start(&mut house).map_err(Failure::from)?;
     finish_all([house, user_settings]).map_err(Failure::from)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::from)?;
-    let result = runtime.block_on(live(&up.data_dir, threads, users));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let start = start(&up.data_dir, threads, users);
+    let serve = async |(_owned, services): (DataDir, Vec<Service>), shutdown: CancellationToken| {
+        Ok::<_, Error>(run_all(services, &shutdown).await.map_err(Failure::from)?)
+    };
+    let result = runtime.block_on(live(start, serve));
     // What still computes has had its time in the drain, and must not hold up the end.
     runtime.shutdown_background();
     result
@@ -83,14 +47,18 @@ struct Member<C> {
     config: C,
 }
 
-impl<C: Configure> Member<C> {
-    fn read(name: ServiceName, sources: &Sources, data_dir: &Path) -> (Settings, Self) {
-        let mut database = OsString::from("sqlite:");
-        database.push(database_file(data_dir, &name));
-        let vars = sources.vars.clone().with("DATABASE_URL", database);
-        let mut settings = Settings::new(name.clone(), Sources { vars, ..sources.clone() });
+impl<C> Member<C> {
+    /// Reads the settings that are the service's own; its database is a file in `data_dir`.
+    fn read(
+        name: ServiceName,
+        sources: Sources,
+        data_dir: &Path,
+        configure: impl FnOnce(database::Config, &mut Settings) -> C,
+    ) -> (Settings, Self) {
+        let database = database::Config::sqlite(SqliteConfig::at(database_file(data_dir, &name)));
+        let mut settings = Settings::new(name.clone(), sources);
         let listeners = Listeners::local().or(&mut settings);
-        let config = C::configure(&mut settings);
+        let config = configure(database, &mut settings);
         (settings, Self { name, listeners, config })
     }
 
@@ -102,8 +70,12 @@ impl<C: Configure> Member<C> {
     }
 }
 
-async fn live(data_dir: &Path, threads: usize, users: Member<user_service::Config>) -> Result<(), UpError> {
-    let signals = Signals::take().map_err(Failure::from)?;
+/// Builds every service and tells where it is.
+async fn start(
+    data_dir: &Path,
+    threads: usize,
+    users: Member<user_service::Config>,
+) -> Result<(DataDir, Vec<Service>), Error> {
     let env = Env::system(threads);
     let data = DataDir::open(data_dir, &env.clock)?;
     let operator = data.write_operator()?;
@@ -120,9 +92,7 @@ async fn live(data_dir: &Path, threads: usize, users: Member<user_service::Confi
         "flotilla {VERSION}\n\n{table}\nThe operator's certificate for mTLS is in {}.\nCtrl-C ends everything in order.",
         operator.display()
     ));
-    let shutdown = CancellationToken::new();
-    let ended = signals.until_done(&shutdown, run_all(vec![users], &shutdown)).await;
-    Ok(ended.map_err(Failure::from)?.map_err(Failure::from)?)
+    Ok((data, vec![users]))
 }
 
 /// Runs them until `shutdown`. One that ends by itself takes the others along, in order.

@@ -26,9 +26,10 @@ async fn it_explains_itself() {
            flotilla <COMMAND>
 
     Commands:
-      up    Run every service in this one process, with its data in a directory and no engine to install
-      run   Run one service as a process of its own, with the engines that its settings name
-      help  Print this message or the help of the given subcommand(s)
+      up     Run every service in this one process, with its data in a directory and no engine to install
+      run    Run one service as a process of its own, with the engines that its settings name
+      issue  Write a certificate of the local authority, with which a service runs as a process of its own
+      help   Print this message or the help of the given subcommand(s)
 
     Options:
           --data-dir <DIR>
@@ -55,7 +56,7 @@ async fn it_explains_itself() {
       0    ended in order, by SIGTERM or Ctrl-C
       64   wrong usage or settings; all that is wrong is told at once
       69   a port, a file or a database cannot be had; the same start may succeed later
-      70   a fault of the program, or the drain took longer than DRAIN_TIMEOUT
+      70   a fault of the program or a damaged file, or the drain took longer than DRAIN_TIMEOUT
       130  ended at once by a second signal
     ");
     insta::assert_snapshot!(answer(&["up", "-h"]).await, @r"
@@ -75,7 +76,7 @@ async fn it_explains_itself() {
       0    ended in order, by SIGTERM or Ctrl-C
       64   wrong usage or settings; all that is wrong is told at once
       69   a port, a file or a database cannot be had; the same start may succeed later
-      70   a fault of the program, or the drain took longer than DRAIN_TIMEOUT
+      70   a fault of the program or a damaged file, or the drain took longer than DRAIN_TIMEOUT
       130  ended at once by a second signal
     ");
     insta::assert_snapshot!(answer(&["run", "--help"]).await, @r"
@@ -94,7 +95,7 @@ async fn it_explains_itself() {
       0    ended in order, by SIGTERM or Ctrl-C
       64   wrong usage or settings; all that is wrong is told at once
       69   a port, a file or a database cannot be had; the same start may succeed later
-      70   a fault of the program, or the drain took longer than DRAIN_TIMEOUT
+      70   a fault of the program or a damaged file, or the drain took longer than DRAIN_TIMEOUT
       130  ended at once by a second signal
     ");
     assert_eq!(answer(&["--version"]).await, format!("0\nflotilla {}\n", chassis::VERSION));

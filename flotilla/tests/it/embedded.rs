@@ -1,6 +1,8 @@
 //! `up` brings all it needs.
 
+use std::ffi::OsStr;
 use std::fs::Permissions;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
@@ -73,6 +75,46 @@ async fn a_data_directory_that_cannot_be_is_told() {
 }
 
 #[tokio::test]
+async fn a_data_directory_may_have_a_name_that_is_no_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join(OsStr::from_bytes(b"da\xffta"));
+    let mut command = up_in(dir.path());
+    let mut program = Program::start(command.arg("--data-dir").arg(&data));
+    program.stderr.with("serving").await;
+    assert!(data.join("user-service.db").exists());
+    assert_eq!(program.code_after("TERM").await, Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_directory_above_one_that_is_there_is_none_of_its_business() {
+    let dir = tempfile::tempdir().unwrap();
+    // By this path the directory above is one that nothing can be kept in, even for root.
+    let mut program = Program::start(up_in(dir.path()).args(["--data-dir", "/proc/self/cwd"]));
+    program.stderr.with("serving").await;
+    assert_eq!(program.code_after("TERM").await, Some(0));
+    assert!(dir.path().join("user-service.db").exists());
+}
+
+#[tokio::test]
+async fn an_authority_that_is_damaged_or_open_to_others_is_nothing_that_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Running::up(dir.path()).await.program.code_after("TERM").await, Some(0));
+    let authority = dir.path().join("data/authority/authority.pem");
+    std::fs::set_permissions(&authority, Permissions::from_mode(0o644)).unwrap();
+    let (code, _, text) = told(&mut up_in(dir.path())).await;
+    assert_eq!(code, Some(64));
+    assert!(text.contains("data/authority/authority.pem is open to others (mode 644)"), "{text}");
+    std::fs::set_permissions(&authority, Permissions::from_mode(0o600)).unwrap();
+    for damage in [b"nothing".as_slice(), b"\xff"] {
+        std::fs::write(&authority, damage).unwrap();
+        let (code, _, text) = told(&mut up_in(dir.path())).await;
+        assert_eq!(code, Some(70), "{text}");
+        assert!(text.contains("data/authority/authority.pem"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn it_serves_on_when_nobody_reads_its_table() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = up_in(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -90,7 +132,7 @@ async fn its_log_is_for_people_or_one_object_of_json_a_line() {
     let dir = tempfile::tempdir().unwrap();
     let mut logs = Vec::new();
     for format in ["human", "json"] {
-        let mut program = Program::start(up_in(dir.path()).args(["--log-format", format]));
+        let mut program = Program::start(&mut flotilla(dir.path(), &["--log-format", format]));
         program.stderr.with("serving").await;
         program.signal("TERM").await;
         assert_eq!(program.ends().await.code(), Some(0));

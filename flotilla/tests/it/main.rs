@@ -16,6 +16,7 @@ mod together;
 mod command_line;
 mod embedded;
 mod ending;
+mod issuing;
 mod killed;
 mod readme;
 mod settings;

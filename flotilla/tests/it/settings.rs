@@ -64,12 +64,50 @@ async fn a_platform_reads_no_engine_and_no_port_from_its_environment() {
     command.envs([("DATABASE_URL", "postgres://ada@127.0.0.1:1/users"), ("DB_HOST", "127.0.0.1")]);
     command.envs([("DB_PORT", "one"), ("DB_USER", "ada"), ("DB_PASSWORD", "secret"), ("DB_NAME", "users")]);
     command.envs([("DB_SSLMODE", "loud"), ("DB_SSLROOTCERT", "gone.pem"), ("DB_PASSWORD_FILE", "gone")]);
+    command.envs([("DB_POOL_SIZE", "many"), ("DB_LANES", "0"), ("DB_LOCK_TIMEOUT", "never")]);
     command.envs([("HTTP_PORT", "1"), ("GRPC_PORT", "1"), ("ADMIN_PORT", "1"), ("BIND_ADDRESS", "::9")]);
     command.envs([("TLS_CERT_FILE", "gone"), ("TLS_KEY_FILE", "gone"), ("TLS_CA_FILE", "gone")]);
+    command.envs([("TRUST_DOMAIN", "no domain"), ("DATABASE_URI", "x"), ("HTTP_PORTS", "1"), ("TLS_CERTFILE", "x")]);
     let running = Running::started(dir.path(), &mut command).await;
     assert!(running.table.contains(" sqlite:data/user-service.db\n"), "{}", running.table);
     assert!(running.addrs.http.ip().is_loopback() && running.addrs.http.port() != 1);
     assert_eq!(running.program.code_after("TERM").await, Some(0));
+}
+
+#[tokio::test]
+async fn what_has_no_say_in_a_platform_is_refused_where_it_stands_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "\
+database_url = \"sqlite:users.db\"
+trust_domain = \"example.org\"
+log_level = \"info\"
+[user-service]
+http_port = 0
+db_pool_size = 3
+db_password_file = \"secret\"
+tls_cert_file = \"tls.crt\"
+log_level = \"debug\"
+compute_threads = 1
+http_prt = 1
+[flotilla]
+argon2_iterations = 2
+";
+    write(dir.path(), text);
+    let (code, _, text) = told(&mut up_in(dir.path())).await;
+    assert_eq!(code, Some(64));
+    insta::assert_snapshot!(text, @r"
+    flotilla: 9 settings are wrong:
+      database_url (flotilla.toml:1): `flotilla up` brings its own engines and identities, this belongs to `flotilla run SERVICE`
+      argon2_iterations (flotilla.toml:13): has no effect in this section, must be at the top level
+      trust_domain (flotilla.toml:2): `flotilla up` brings its own engines and identities, this belongs to `flotilla run SERVICE`
+      compute_threads (flotilla.toml:10): has no effect in this section, must be at the top level
+      db_password_file (flotilla.toml:7): `flotilla up` brings its own engines and identities, this belongs to `flotilla run SERVICE`
+      db_pool_size (flotilla.toml:6): `flotilla up` brings its own engines and identities, this belongs to `flotilla run SERVICE`
+      http_prt (flotilla.toml:11): no such setting, the nearest is http_port
+      log_level (flotilla.toml:9): has no effect in this section, must be at the top level
+      tls_cert_file (flotilla.toml:8): `flotilla up` brings its own engines and identities, this belongs to `flotilla run SERVICE`
+    ");
+    assert!(!dir.path().join("data").exists(), "nothing was begun");
 }
 
 #[tokio::test]

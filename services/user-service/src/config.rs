@@ -24,9 +24,16 @@ pub struct Config {
     pub password_cost: Cost,
 }
 
+impl Config {
+    /// All but the database, which is decided elsewhere.
+    pub fn with_database(database: database::Config, settings: &mut Settings) -> Self {
+        Self { database, password_cost: password_cost(settings) }
+    }
+}
+
 impl Configure for Config {
     fn configure(settings: &mut Settings) -> Self {
-        Self { database: database_config(settings), password_cost: password_cost(settings) }
+        Self::with_database(database_config(settings), settings)
     }
 }
 

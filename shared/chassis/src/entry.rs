@@ -9,12 +9,11 @@ use std::process::ExitCode;
 use runtime::Env;
 use service_auth::{Identity, SpiffeId};
 use telemetry::LogsError;
-use tokio_util::sync::CancellationToken;
 use types::ServiceName;
 
 use crate::{
     ConfigFile, Configure, Flags, IdentityFiles, Impatient, Platform, ProcessConfig, RunError, Service,
-    SettingErrors, Settings, Signals, Sources, StartError, VERSION,
+    SettingErrors, Settings, Sources, StartError, VERSION, live,
 };
 
 /// Why a process ended other than in order.
@@ -131,29 +130,12 @@ where
     process.log.start(&mut settings)?;
     settings.finish()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(live(service, process, |platform| build(config, platform)));
+    let start = async { Ok::<_, Failure>(build(config, process.platform(service)?).await?) };
+    let serve = async |service: Service, shutdown| Ok(service.run(shutdown).await?);
+    let result = runtime.block_on(live(start, serve));
     // What still computes has had its time in the drain, and must not hold up the end.
     runtime.shutdown_background();
     result
-}
-
-async fn live<F>(
-    service: ServiceName,
-    process: ProcessConfig,
-    build: impl FnOnce(Platform) -> F,
-) -> Result<(), Failure>
-where
-    F: Future<Output = Result<Service, StartError>>,
-{
-    let signals = Signals::take()?;
-    let platform = process.platform(service)?;
-    let shutdown = CancellationToken::new();
-    let work = async {
-        // Told to end before it has begun: nothing is in flight yet.
-        let Some(service) = shutdown.run_until_cancelled(build(platform)).await else { return Ok(()) };
-        Ok::<(), Failure>(service?.run(shutdown.clone()).await?)
-    };
-    signals.until_done(&shutdown, work).await?
 }
 
 impl ProcessConfig {

@@ -43,5 +43,5 @@ pub use settings::{
     ConfigFile, Configure, Flags, Place, SettingError, SettingErrors, Settings, Sources, Vars,
     database_config, finish_all,
 };
-pub use signals::{Impatient, Signals};
+pub use signals::{Impatient, live};
 pub use start::StartError;

@@ -5,6 +5,7 @@
 //! all. The environment wins over the file, flags over both.
 
 mod check;
+mod composition;
 mod database;
 mod database_url;
 mod error;
@@ -22,7 +23,8 @@ use std::path::Path;
 
 use types::ServiceName;
 
-pub use check::finish_all;
+use self::check::Names;
+pub use composition::finish_all;
 pub use database::database_config;
 pub use error::{Place, SettingError, SettingErrors};
 pub use file::ConfigFile;
@@ -118,7 +120,8 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong.
     pub fn finish(self) -> Result<(), SettingErrors> {
-        finish_all([self])
+        let names = Names::of_one(&self);
+        check::finish(vec![self], &names)
     }
 
     fn find(&mut self, name: &str) -> Option<Given> {

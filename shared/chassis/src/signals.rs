@@ -5,8 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// The signals that end a process: SIGTERM from a supervisor, SIGINT from a terminal.
-#[derive(Debug)]
-pub struct Signals {
+struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
@@ -16,20 +15,36 @@ pub struct Signals {
 #[error("ended at once by a second signal, without finishing what was in flight")]
 pub struct Impatient;
 
+/// The life of a process that serves: it takes the signals over, starts, and serves until the first one. One that
+/// comes during the start ends it at once, since nothing is in flight yet.
+///
+/// # Errors
+/// Those of `start` and `serve`; [`Impatient`]; or the operating system does not give the signals.
+pub async fn live<T, E>(
+    start: impl Future<Output = Result<T, E>>,
+    serve: impl AsyncFnOnce(T, CancellationToken) -> Result<(), E>,
+) -> Result<(), E>
+where
+    E: From<io::Error> + From<Impatient>,
+{
+    let signals = Signals::take()?;
+    let shutdown = CancellationToken::new();
+    let work = async {
+        let Some(started) = shutdown.run_until_cancelled(start).await else { return Ok(()) };
+        serve(started?, shutdown.clone()).await
+    };
+    signals.until_done(&shutdown, work).await?
+}
+
 impl Signals {
-    /// Takes the signals over from the operating system. Must be called inside a tokio runtime.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    pub fn take() -> io::Result<Self> {
+    /// Must be called inside a tokio runtime.
+    fn take() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Runs `work` to its end. The first signal cancels `shutdown`, which is to end it in order.
-    ///
-    /// # Errors
-    /// [`Impatient`] when a second signal comes first; `work` is dropped then.
-    pub async fn until_done<F: Future>(
+    /// Runs `work` to its end. The first signal cancels `shutdown`, which is to end it in order; when a second one
+    /// comes first, `work` is dropped.
+    async fn until_done<F: Future>(
         mut self,
         shutdown: &CancellationToken,
         work: F,

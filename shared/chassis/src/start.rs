@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use database::{Config, Database, Migration, OpenError};
+use runtime::Deadline;
 use service_auth::{IdentityError, SpiffeId};
 
 use crate::Platform;
@@ -62,10 +63,10 @@ impl StartError {
 }
 
 impl Platform {
-    /// How often an unreachable database is tried before the start is given up, and the first pause, which
-    /// doubles: eight seconds in all, enough for one that starts at the same moment. Whoever supervises the
-    /// process tries on.
-    const TRIES: u32 = 6;
+    /// How long an unreachable database is tried before the start is given up: enough for one that starts at the
+    /// same moment. Whoever supervises the process tries on.
+    const PATIENCE: Duration = Duration::from_secs(8);
+    /// The first pause between two tries; each is twice the one before.
     const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
     /// Opens the service's database.
@@ -77,20 +78,22 @@ impl Platform {
         config: &Config,
         migrations: &[Migration],
     ) -> Result<Database, StartError> {
-        for failed in 1.. {
+        // No try begins after it. One that has begun is not cut short: it may be migrating.
+        let deadline = Deadline::within(Self::PATIENCE);
+        let mut pause = Self::FIRST_PAUSE;
+        loop {
             match Database::open(&self.env, &self.metrics, config, migrations).await {
                 Ok(database) => return Ok(database),
-                Err(source) if failed >= Self::TRIES || !is_away(&source) => {
-                    return Err(StartError::Database { database: config.backend.to_string(), source });
-                }
-                Err(error) => {
-                    let pause = Self::FIRST_PAUSE * 2_u32.pow(failed - 1);
+                Err(error) if is_away(&error) && pause < deadline.remaining() => {
                     tracing::warn!(%error, ?pause, "the database is not reached yet");
                     tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Err(source) => {
+                    return Err(StartError::Database { database: config.backend.to_string(), source });
                 }
             }
         }
-        unreachable!("the last try returns")
     }
 }
 

@@ -4,19 +4,15 @@ use std::collections::BTreeSet;
 
 use types::ServiceName;
 
+use super::composition::Shared;
+use super::file::Entry;
 use super::nearness::meant;
 use super::secrets::file_of;
 use super::{Configure as _, Flags, Place, SettingError, SettingErrors, Settings, Sources, database_config};
 use crate::process::ProcessConfig;
 
-/// Ends the reading of all services of a composition, which share their sources: a name that one of them
-/// knows is right for all, and a section must be one of theirs.
-///
-/// # Errors
-/// Everything that is wrong, each once.
-pub fn finish_all(all: impl IntoIterator<Item = Settings>) -> Result<(), SettingErrors> {
-    let all: Vec<Settings> = all.into_iter().collect();
-    let names = Names::of(&all);
+/// Ends the reading of `all`, whose names are `names`.
+pub(super) fn finish(all: Vec<Settings>, names: &Names) -> Result<(), SettingErrors> {
     let mut errors: Vec<SettingError> = Vec::new();
     for settings in all {
         let sources = settings.sources;
@@ -35,20 +31,24 @@ pub fn finish_all(all: impl IntoIterator<Item = Settings>) -> Result<(), Setting
 const FOREIGN: [&str; 4] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PORT", "HTTPD_PORT"];
 
 /// The names that are ours.
-struct Names {
+pub(super) struct Names {
     settings: BTreeSet<String>,
     services: BTreeSet<String>,
+    shared: Option<Shared>,
 }
 
 impl Names {
-    fn of(all: &[Settings]) -> Self {
-        let house = known_to_all();
-        let asked = all.iter().chain([&house]).flat_map(|settings| &settings.asked);
-        let names = asked.flat_map(|(name, asked)| {
-            [Some((*name).to_owned()), asked.secret.then(|| file_of(name))].into_iter().flatten()
-        });
-        let services = all.iter().map(|settings| settings.service.as_str().to_owned());
-        Self { settings: names.collect(), services: services.collect() }
+    /// Those of a service that runs alone.
+    pub(super) fn of_one(settings: &Settings) -> Self {
+        let services = BTreeSet::from([settings.service.to_string()]);
+        Self { settings: settings.names().chain(known_to_all().names()).collect(), services, shared: None }
+    }
+
+    /// Those of services that share a process.
+    pub(super) fn of_all(all: &[Settings], shared: Shared) -> Self {
+        let services = all.iter().map(|settings| settings.service.to_string());
+        let settings = all.iter().flat_map(Settings::names).collect();
+        Self { settings, services: services.collect(), shared: Some(shared) }
     }
 
     fn check(&self, sources: &Sources) -> Vec<SettingError> {
@@ -62,7 +62,8 @@ impl Names {
         let others =
             sources.vars.names().filter(|name| !self.settings.contains(*name) && !FOREIGN.contains(name));
         others.filter_map(|name| {
-            let like = self.meant(name)?.to_owned();
+            let read_there = |like: &&str| self.shared.is_none() || Shared::reads_from_environment(like);
+            let like = self.meant(name).filter(read_there)?.to_owned();
             Some(SettingError::Unknown { name: name.to_owned(), place: Place::Environment, like: Some(like) })
         })
     }
@@ -83,11 +84,15 @@ impl Names {
             |section: &Option<String>| section.as_ref().is_none_or(|name| self.services.contains(name));
         let known: BTreeSet<String> = self.settings.iter().map(|name| name.to_ascii_lowercase()).collect();
         let keys = sources.file.entries().filter(move |entry| ours(&entry.section));
-        keys.filter(move |entry| !known.contains(&entry.key)).map(|entry| SettingError::Unknown {
-            name: entry.key.clone(),
-            place: entry.place.clone(),
-            like: self.meant(&entry.key).map(str::to_ascii_lowercase),
+        keys.filter_map(move |entry| {
+            let misplaced = self.shared.as_ref().and_then(|shared| shared.misplaced(entry));
+            misplaced.or_else(|| (!known.contains(&entry.key)).then(|| self.unknown(entry)))
         })
+    }
+
+    fn unknown(&self, entry: &Entry) -> SettingError {
+        let like = self.meant(&entry.key).map(str::to_ascii_lowercase);
+        SettingError::Unknown { name: entry.key.clone(), place: entry.place.clone(), like }
     }
 
     /// A service that runs alone cannot know the others' names; one that looks like its own is a slip.
@@ -106,6 +111,16 @@ impl Names {
 
     fn meant(&self, name: &str) -> Option<&str> {
         meant(name, self.settings.iter().map(String::as_str))
+    }
+}
+
+impl Settings {
+    /// Every name that has been asked for.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        self.asked.iter().flat_map(|(name, asked)| {
+            let file = asked.secret.then(|| file_of(name));
+            std::iter::once((*name).to_owned()).chain(file)
+        })
     }
 }
 

@@ -88,6 +88,16 @@ pub enum SettingError {
         /// A name that it was probably meant to be.
         like: Option<String>,
     },
+    /// The setting has no say in this place.
+    #[error("{name} ({place}): {why}")]
+    Misplaced {
+        /// The name that was found.
+        name: String,
+        /// Where it was found.
+        place: Place,
+        /// Why, and where it belongs.
+        why: &'static str,
+    },
     /// The configuration file cannot be read at all, or not as TOML.
     #[error("{path}{}: {why}", at(*.line))]
     File {

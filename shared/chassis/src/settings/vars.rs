@@ -14,17 +14,9 @@ impl Vars {
         Self(std::env::vars_os().filter_map(named).collect())
     }
 
-    /// The same without `names`, for a composition that decides those itself.
-    #[must_use]
-    pub fn without(mut self, names: &[&str]) -> Self {
-        self.0.retain(|name, _| !names.contains(&name.as_str()));
-        self
-    }
-
-    /// The same with `name` set to `value`.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<OsString>) -> Self {
-        self.0.insert(name.to_owned(), value.into());
+    /// The same without those that `is_other` says are none of ours.
+    pub(super) fn without(mut self, is_other: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|name, _| !is_other(name));
         self
     }
 
