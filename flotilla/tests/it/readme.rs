@@ -5,19 +5,21 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 use types::{Timestamp, UserId};
 
-use crate::program::{flotilla, told};
-use crate::together::Running;
+use crate::program::{Program, flotilla, told};
+use crate::server;
+use crate::together::{CHEAP, Running};
 
 const README: &str = include_str!("../../../README.md");
 
-/// How the README starts the platform, and the example.
+/// How the README starts the platform, the example, and any command.
 const START: &str = "cargo run --release";
 const EXAMPLE: &str = "cargo run --release --example create-user --";
+const COMMAND: &str = "cargo run --release --";
 
 #[tokio::test]
 async fn its_commands_have_the_answers_that_it_shows() {
     let dir = tempfile::tempdir().unwrap();
-    let mut shown = commands_with_answers();
+    let mut shown = commands_with_answers("Run it");
     let (start, table) = shown.next().expect("the first command starts the platform");
     assert_eq!(start, START);
     let running = Running::started(dir.path(), &mut flotilla(dir.path(), &[])).await;
@@ -31,6 +33,39 @@ async fn its_commands_have_the_answers_that_it_shows() {
         tried += 1;
     }
     assert_eq!(tried, 2, "commands after the start");
+}
+
+#[tokio::test]
+async fn a_service_runs_on_postgresql_as_it_says() {
+    let section = "One service on PostgreSQL";
+    let sql = blocks(section, "sql").next().expect("a database has to be made");
+    let Some(url) = server::made_by(sql, "users").await else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (issue, answer) = commands_with_answers(section).next().expect("a certificate is issued");
+    let (code, stdout, stderr) = told(&mut shell(dir.path(), issue)).await;
+    assert_eq!((code, stdout.as_str()), (Some(0), answer), "{stderr}");
+
+    let run = blocks(section, "sh").last().expect("the service is started");
+    let shown = "postgres://users:secret@127.0.0.1:5432/users";
+    assert!(run.contains(shown), "{run}");
+    // In place of a shell that waits for the service, the service.
+    let mut command =
+        shell(dir.path(), &run.replace(shown, &url).replace(COMMAND, &format!("exec {COMMAND}")));
+    command.envs(CHEAP).envs(["HTTP_PORT", "GRPC_PORT", "ADMIN_PORT"].map(|name| (name, "0")));
+    let mut service = Program::start(command.env("DRAIN_DELAY", "0ms"));
+    service.stderr.with("\"serving\"").await;
+    assert_eq!(service.code_after("TERM").await, Some(0));
+}
+
+#[tokio::test]
+async fn a_platform_takes_the_file_that_it_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = blocks("One service on PostgreSQL", "toml").next().expect("it shows one");
+    assert!(file.contains("50051"), "{file}");
+    // The port that it shows may be taken.
+    std::fs::write(dir.path().join("flotilla.toml"), file.replace("50051", "0")).unwrap();
+    let running = Running::started(dir.path(), &mut flotilla(dir.path(), &["up"])).await;
+    assert_eq!(running.program.code_after("TERM").await, Some(0));
 }
 
 #[tokio::test]
@@ -63,9 +98,21 @@ async fn the_exit_codes_that_it_names_are_those_of_the_help() {
     }
 }
 
+fn section(title: &str) -> &'static str {
+    let (_, rest) = README.split_once(&format!("\n## {title}\n")).expect("there is such a section");
+    rest.split("\n## ").next().expect("a split has a first part")
+}
+
+/// What stands in blocks of `language` in the section of this title.
+fn blocks(title: &str, language: &str) -> impl Iterator<Item = &'static str> {
+    let blocks = section(title).split("```").skip(1).step_by(2);
+    let fence = format!("{language}\n");
+    blocks.filter_map(move |block| block.strip_prefix(fence.as_str()))
+}
+
 /// The commands that are followed by their answer.
-fn commands_with_answers() -> impl Iterator<Item = (&'static str, &'static str)> {
-    README.split("```sh\n").skip(1).filter_map(|rest| {
+fn commands_with_answers(title: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    section(title).split("```sh\n").skip(1).filter_map(|rest| {
         let (command, rest) = rest.split_once("\n```\n")?;
         let (answer, _) = rest.strip_prefix("\n```text\n")?.split_once("```")?;
         Some((command, answer))
@@ -81,13 +128,14 @@ fn with_the_ports_of(running: &Running, command: &str) -> String {
         .fold(command.to_owned(), |text, (shown, addr)| text.replace(shown, &format!(":{}", addr.port())))
 }
 
-/// The command as a user types it, except that the example is built already and is not built again.
+/// The command as a user types it, except that what it starts is built already and is not built again.
 fn shell(dir: &Path, command: &str) -> Command {
     let tests = std::env::current_exe().unwrap();
     let example: PathBuf = tests.parent().unwrap().with_file_name("examples").join("create-user");
     assert!(example.exists(), "{} comes with `cargo test -p flotilla`", example.display());
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command.replace(EXAMPLE, &example.display().to_string())).current_dir(dir);
+    let command = command.replace(EXAMPLE, &example.display().to_string());
+    shell.arg("-c").arg(command.replace(COMMAND, env!("CARGO_BIN_EXE_flotilla"))).current_dir(dir);
     shell.kill_on_drop(true);
     shell
 }

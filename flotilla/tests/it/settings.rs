@@ -67,7 +67,12 @@ async fn a_platform_reads_no_engine_and_no_port_from_its_environment() {
     command.envs([("DB_POOL_SIZE", "many"), ("DB_LANES", "0"), ("DB_LOCK_TIMEOUT", "never")]);
     command.envs([("HTTP_PORT", "1"), ("GRPC_PORT", "1"), ("ADMIN_PORT", "1"), ("BIND_ADDRESS", "::9")]);
     command.envs([("TLS_CERT_FILE", "gone"), ("TLS_KEY_FILE", "gone"), ("TLS_CA_FILE", "gone")]);
-    command.envs([("TRUST_DOMAIN", "no domain"), ("DATABASE_URI", "x"), ("HTTP_PORTS", "1"), ("TLS_CERTFILE", "x")]);
+    command.envs([
+        ("TRUST_DOMAIN", "no domain"),
+        ("DATABASE_URI", "x"),
+        ("HTTP_PORTS", "1"),
+        ("TLS_CERTFILE", "x"),
+    ]);
     let running = Running::started(dir.path(), &mut command).await;
     assert!(running.table.contains(" sqlite:data/user-service.db\n"), "{}", running.table);
     assert!(running.addrs.http.ip().is_loopback() && running.addrs.http.port() != 1);

@@ -222,7 +222,8 @@ mod tests {
         }
         let lines = ["a\nb", "a\u{85}b", "a\u{2028}b", "a\u{2029}b"];
         let turns = ["a\u{202A}b", "a\u{202E}b", "a\u{2066}b", "a\u{2069}b"];
-        for name in ["", "  ", "a\0b", "\u{1b}[31m", &"é".repeat(201)].into_iter().chain(lines).chain(turns) {
+        for name in ["", "  ", "a\0b", "\u{1b}[31m", &"é".repeat(201)].into_iter().chain(lines).chain(turns)
+        {
             assert_eq!(name.parse::<Name>(), Err(NameError), "{name:?}");
         }
     }

@@ -79,7 +79,8 @@ impl IfMatch {
     /// The header, which need not be there. One that is no list of tags matches nothing.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         headers.contains_key(IF_MATCH).then(|| {
-            let lines: Result<Vec<&str>, _> = headers.get_all(IF_MATCH).iter().map(HeaderValue::to_str).collect();
+            let lines: Result<Vec<&str>, _> =
+                headers.get_all(IF_MATCH).iter().map(HeaderValue::to_str).collect();
             // Several lines are one list (section 5.3).
             match lines.unwrap_or_default().join(",").as_str() {
                 "*" => Self::Any,
@@ -91,7 +92,8 @@ impl IfMatch {
     /// The header, without which nothing is changed: two windows of one owner must not undo each other.
     pub(super) fn required(headers: &HeaderMap) -> Result<Self, Problem> {
         let missing = "the header if-match must be the etag that was read, or *";
-        let problem = Problem::new(ErrorClass::Invalid, missing).with_status(StatusCode::PRECONDITION_REQUIRED);
+        let problem =
+            Problem::new(ErrorClass::Invalid, missing).with_status(StatusCode::PRECONDITION_REQUIRED);
         Self::of(headers).ok_or(problem)
     }
 

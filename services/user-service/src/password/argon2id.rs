@@ -28,7 +28,12 @@ impl<'a> Worker<'a> {
     }
 
     /// The hash of `password` at `cost`.
-    pub(super) fn hash(&mut self, cost: Cost, password: &[u8], salt: Salt) -> Result<PasswordHash, HashError> {
+    pub(super) fn hash(
+        &mut self,
+        cost: Cost,
+        password: &[u8],
+        salt: Salt,
+    ) -> Result<PasswordHash, HashError> {
         let hasher = cost.hasher()?;
         let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
         self.compute(&hasher, password, &salt, &mut output)?;

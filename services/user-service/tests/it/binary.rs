@@ -34,7 +34,11 @@ fn complete(dir: &Path) -> Command {
     }
     let mut command = binary(dir);
     command.envs([("TLS_CERT_FILE", "tls.crt"), ("TLS_KEY_FILE", "tls.key"), ("TLS_CA_FILE", "ca.crt")]);
-    command.envs([("DATABASE_URL", "sqlite:users.db"), ("BIND_ADDRESS", "127.0.0.1"), ("DRAIN_DELAY", "0ms")]);
+    command.envs([
+        ("DATABASE_URL", "sqlite:users.db"),
+        ("BIND_ADDRESS", "127.0.0.1"),
+        ("DRAIN_DELAY", "0ms"),
+    ]);
     command.envs(["HTTP_PORT", "GRPC_PORT", "ADMIN_PORT"].map(|name| (name, "0")));
     command
 }

@@ -1,6 +1,4 @@
-use proto::flotilla::users::v1::{
-    ChangePasswordRequest, ChangeRoleRequest, Role, VerifyCredentialsRequest,
-};
+use proto::flotilla::users::v1::{ChangePasswordRequest, ChangeRoleRequest, Role, VerifyCredentialsRequest};
 use proto::status;
 use proto::userservice::GetUserRequest;
 use types::ErrorClass;

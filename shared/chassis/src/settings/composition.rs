@@ -40,7 +40,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    const ENGINE: &str = "`flotilla up` brings its own engines and identities, this belongs to `flotilla run SERVICE`";
+    const ENGINE: &str =
+        "`flotilla up` brings its own engines and identities, this belongs to `flotilla run SERVICE`";
     const SECTION: &str = "has no effect in this section, must be at the top level";
 
     fn by(all: &[Settings]) -> Self {
