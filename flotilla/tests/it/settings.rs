@@ -120,8 +120,9 @@ async fn a_services_section_of_the_file_applies_to_a_platform() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "argon2_memory_kib = 4096\n[user-service]\nargon2_memory_kib = 64\n");
     let mut command = flotilla(dir.path(), &["up"]);
-    let running = Running::started(dir.path(), &mut command).await;
+    let mut running = Running::started(dir.path(), &mut command).await;
     running.accounts().await.create("ada@example.com").await.unwrap();
+    running.program.stderr.with("raise ARGON2_MEMORY_KIB or ARGON2_ITERATIONS").await;
     assert_eq!(running.program.code_after("TERM").await, Some(0));
     let database = std::fs::read(dir.path().join("data/user-service.db")).unwrap();
     assert!(String::from_utf8_lossy(&database).contains("$argon2id$v=19$m=64,t=2,p=1$"));

@@ -70,3 +70,28 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::process::{Command, id};
+    use std::time::Duration;
+
+    use runtime::Deadline;
+
+    use super::*;
+    use crate::Failure;
+
+    #[tokio::test]
+    async fn a_signal_during_the_start_ends_it_at_once() {
+        let start = async {
+            // The signals have been taken over, or this would be the end of all tests.
+            let sent = Command::new("kill").args(["-s", "TERM", &id().to_string()]).status().unwrap();
+            assert!(sent.success());
+            pending::<Result<(), Failure>>().await
+        };
+        let serve = async |(), _| panic!("it has not started");
+        let ended = Deadline::within(Duration::from_secs(20)).bound(live(start, serve)).await;
+        assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
+    }
+}
