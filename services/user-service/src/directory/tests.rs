@@ -1,3 +1,5 @@
+use std::sync::mpsc;
+
 use runtime::Env;
 use tokio::sync::Notify;
 
@@ -51,6 +53,29 @@ async fn a_login_succeeds_while_nothing_can_be_written() {
     let (wrote, account) = tokio::join!(writer, login);
     wrote.expect("the login did not wait for the other's end");
     assert_eq!(account.unwrap(), ada);
+}
+
+#[tokio::test]
+async fn an_address_without_an_account_is_checked_all_the_same() {
+    let (mut directory, _dir) = directory(CHEAP).await;
+    let env = Env::system(1);
+    directory.passwords = Passwords::new(&env, CHEAP).unwrap();
+    let (release, held) = mpsc::channel::<()>();
+    let mut busy = std::pin::pin!(env.compute.run(move || held.recv()));
+    assert!(futures_util::poll!(&mut busy).is_pending());
+    for address in ["nobody@example.com", "no address"] {
+        let waits = async {
+            while env.compute.waiting() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            refused = directory.verify(address, PASSWORD.into(), soon()) => panic!("{address}: {refused:?}"),
+            () = waits => {}
+        }
+    }
+    release.send(()).unwrap();
+    busy.await.unwrap().unwrap();
 }
 
 #[tokio::test]
