@@ -2,8 +2,9 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use chassis::Failure;
+use chassis::{Failure, Renewal};
 use runtime::Clock;
 use service_auth::{CaError, Identity, IdentityError, LocalCa, SpiffeId};
 use types::ServiceName;
@@ -13,7 +14,7 @@ use crate::certificate::Files;
 /// The directory that holds all of a platform that runs in one process. One process at a time owns it.
 pub(crate) struct DataDir {
     path: PathBuf,
-    ca: LocalCa,
+    ca: Arc<LocalCa>,
     clock: Clock,
     /// Held until the process ends, in whatever way: the operating system gives it back.
     _lock: File,
@@ -67,7 +68,7 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(path.to_owned())),
             Err(TryLockError::Error(error)) => return Err(refused("locking", &lock_path)(error)),
         }
-        let ca = authority(path, clock)?;
+        let ca = Arc::new(authority(path, clock)?);
         Ok(Self { path: path.to_owned(), ca, clock: clock.clone(), _lock: lock })
     }
 
@@ -91,12 +92,29 @@ impl DataDir {
         Ok(Identity::from_pem(&pem, self.ca.roots_pem(), &self.clock)?)
     }
 
+    /// What makes the certificates of a service and of the operator anew when half of their time is over.
+    pub(crate) fn renewal(&self) -> Renewal {
+        let (path, ca, clock) = (self.path.clone(), Arc::clone(&self.ca), self.clock.clone());
+        Renewal::new(move |identity| {
+            if clock.now().after(LocalCa::LEAF_VALIDITY / 2) < identity.expires_at() {
+                return Ok(());
+            }
+            let pem = ca.issue(&identity.id(), LocalCa::LEAF_VALIDITY)?;
+            identity.replace(&pem, ca.roots_pem())?;
+            write_operator(&path, &ca).map(drop)
+        })
+    }
+
     /// Writes a fresh certificate for the operator, for tools that speak gRPC with mTLS; tells where.
     pub(crate) fn write_operator(&self) -> Result<PathBuf, DataDirError> {
-        let directory = self.path.join("operator");
-        Files::PEM.issue(&directory, &self.ca, &SpiffeId::operator(self.ca.trust_domain()))?;
-        Ok(directory)
+        write_operator(&self.path, &self.ca)
     }
+}
+
+fn write_operator(data_dir: &Path, ca: &LocalCa) -> Result<PathBuf, DataDirError> {
+    let directory = data_dir.join("operator");
+    Files::PEM.issue(&directory, ca, &SpiffeId::operator(ca.trust_domain()))?;
+    Ok(directory)
 }
 
 /// The authority in a data directory, both of which are made where they are missing. It may be used beside the
@@ -142,6 +160,9 @@ fn sync(directory: &Path) -> io::Result<()> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
+
+    use types::Timestamp;
 
     use super::*;
 
@@ -167,5 +188,24 @@ mod tests {
         let key = fs::read(operator.join("key.pem")).unwrap();
         data.write_operator().unwrap();
         assert_ne!(fs::read(operator.join("key.pem")).unwrap(), key, "each start makes a new one");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn certificates_are_made_anew_when_half_of_their_time_is_over() {
+        const SERVICE: ServiceName = ServiceName::new("user-service");
+        let home = tempfile::tempdir().unwrap();
+        let clock = Clock::from_tokio(Timestamp::from_micros(1_785_000_000_000_000));
+        let data = DataDir::open(&home.path().join("data"), &clock).unwrap();
+        let (identity, renewal) = (data.identity(&SERVICE).unwrap(), data.renewal());
+        let operator = data.write_operator().unwrap().join("cert.pem");
+        let (first, of_operator) = (identity.expires_at(), std::fs::read(&operator).unwrap());
+        let (half, minute) = (LocalCa::LEAF_VALIDITY / 2, Duration::from_secs(60));
+        tokio::time::advance(half - minute).await;
+        renewal.renew(&identity).unwrap();
+        assert_eq!(identity.expires_at(), first, "it is not yet time");
+        tokio::time::advance(minute * 2).await;
+        renewal.renew(&identity).unwrap();
+        assert_eq!(identity.expires_at(), first.after(half + minute));
+        assert_ne!(std::fs::read(&operator).unwrap(), of_operator);
     }
 }

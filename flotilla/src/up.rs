@@ -3,7 +3,7 @@ use std::path::Path;
 
 use chassis::{
     Failure, Listeners, LogConfig, Platform, RunError, Service, Settings, Sources, VERSION, compute_threads,
-    finish_all, live,
+    finish_all, live, raise_file_limit,
 };
 use database::SqliteConfig;
 use futures_util::future::join_all;
@@ -29,6 +29,7 @@ pub(crate) fn up(up: &Up) -> Result<(), Error> {
         Member::read(USER_SERVICE, sources, &up.data_dir, user_service::Config::with_database);
     log.start(&mut house).map_err(Failure::from)?;
     finish_all([house, user_settings]).map_err(Failure::from)?;
+    raise_file_limit().map_err(Failure::from)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let start = start(&up.data_dir, threads, users);
     let serve = async |(_owned, services): (DataDir, Vec<Service>), shutdown: CancellationToken| {
@@ -66,7 +67,9 @@ impl<C> Member<C> {
         data.keep_private(&self.name)?;
         let identity = data.identity(&self.name)?;
         let trust_domain = data.authority().trust_domain().clone();
-        Ok(Platform::new(self.name.clone(), env.with_own_tasks(), identity, trust_domain, self.listeners))
+        let platform =
+            Platform::new(self.name.clone(), env.with_own_tasks(), identity, trust_domain, self.listeners);
+        Ok(platform.with_renewal(data.renewal()))
     }
 }
 

@@ -12,8 +12,8 @@ use telemetry::LogsError;
 use types::ServiceName;
 
 use crate::{
-    ConfigFile, Configure, Flags, IdentityFiles, Impatient, Platform, ProcessConfig, RunError, Service,
-    SettingErrors, Settings, Sources, StartError, VERSION, live,
+    ConfigFile, Configure, Flags, IdentityFiles, Impatient, Platform, ProcessConfig, Renewal, RunError,
+    Service, SettingErrors, Settings, Sources, StartError, VERSION, live, raise_file_limit,
 };
 
 /// Why a process ended other than in order.
@@ -129,6 +129,7 @@ where
     let config = C::configure(&mut settings);
     process.log.start(&mut settings)?;
     settings.finish()?;
+    raise_file_limit()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let start = async { Ok::<_, Failure>(build(config, process.platform(service)?).await?) };
     let serve = async |service: Service, shutdown| Ok(service.run(shutdown).await?);
@@ -147,7 +148,8 @@ impl ProcessConfig {
         if mounted != expected {
             return Err(StartError::OtherIdentity { mounted, expected });
         }
-        Ok(Platform::new(service, env, identity, trust_domain, self.listeners))
+        let renewal = Renewal::new(move |identity| identity.reload(&cert, &key, &ca));
+        Ok(Platform::new(service, env, identity, trust_domain, self.listeners).with_renewal(renewal))
     }
 }
 

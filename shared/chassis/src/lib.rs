@@ -35,7 +35,7 @@ pub use inbound::{BodyError, Bounds, Inbound, Kind, RequestId, Stack};
 pub use listeners::Listeners;
 pub use platform::{Platform, VERSION};
 pub use problem::Problem;
-pub use process::{IdentityFiles, LogConfig, ProcessConfig, compute_threads};
+pub use process::{IdentityFiles, LogConfig, ProcessConfig, compute_threads, raise_file_limit};
 pub use renewal::Renewal;
 pub use serve::{Drained, Limits, Server, Transport};
 pub use service::{Addrs, RunError, Service};

@@ -1,3 +1,4 @@
+use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
 
@@ -52,6 +53,15 @@ impl LogConfig {
             started => started,
         }
     }
+}
+
+/// Lets the process open as many files as its supervisor allows. Most systems start programs with 1,024, for the sake
+/// of those that cannot count further, which is less than a service's connections.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn raise_file_limit() -> io::Result<()> {
+    rlimit::increase_nofile_limit(rlimit::INFINITY).map(drop)
 }
 
 /// How many heavy computations may run at once: `COMPUTE_THREADS`, else as many as there are processors.

@@ -29,6 +29,14 @@ impl Renewal {
         Self(Arc::new(move |identity| renew(identity).map_err(Box::from)))
     }
 
+    /// Looks once.
+    ///
+    /// # Errors
+    /// Why there is no new certificate, though there should be.
+    pub fn renew(&self, identity: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
+        (self.0)(identity)
+    }
+
     pub(crate) fn of(self, identity: Identity) -> Background {
         Background::new("certificate renewal", move |stop| self.keep_renewing(identity, stop))
     }
@@ -36,7 +44,7 @@ impl Renewal {
     async fn keep_renewing(self, identity: Identity, stop: CancellationToken) {
         while stop.run_until_cancelled(sleep(Self::EVERY)).await.is_some() {
             let before = identity.expires_at();
-            match (self.0)(&identity) {
+            match self.renew(&identity) {
                 Ok(()) if identity.expires_at() == before => {}
                 Ok(()) => tracing::info!(until = %identity.expires_at(), "a new certificate is in use"),
                 // What is in use stays in use: until it ends there is time to mend what is wrong.

@@ -92,7 +92,7 @@ pub enum Damage {
 }
 
 impl LocalCa {
-    /// For a workload's certificate; a new one is made at each start, so that it only has to outlive a run.
+    /// For a workload's certificate. A new one is made at each start, and when half of its time is over.
     pub const LEAF_VALIDITY: Duration = DAY.saturating_mul(90);
     /// Long, since nothing outside the machine trusts it.
     const VALIDITY: Duration = DAY.saturating_mul(3650);
