@@ -219,6 +219,8 @@ async fn a_service_keeps_to_the_limits_in_its_settings() {
         let _held = town.env().net.dial(&addrs.admin.to_string()).await.unwrap();
         let mut refused = town.env().net.dial(&addrs.admin.to_string()).await.unwrap();
         assert_eq!(refused.read(&mut [0]).await.unwrap(), 0, "there is one connection");
+        let told = "flotilla_connections_refused_total{service=\"shop-service\",listener=\"admin\"} 1\n";
+        assert!(platform.metrics.render().contains(told), "{}", platform.metrics.render());
         shutdown.cancel();
     })
     .await;
