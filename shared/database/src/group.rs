@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use runtime::Deadline;
 use tokio::sync::{mpsc, oneshot};
@@ -32,46 +32,61 @@ pub(crate) enum Job<E> {
 pub(crate) struct Pending {
     pub(crate) batch: Batch,
     pub(crate) deadline: Deadline,
-    claimed: Claim,
+    claim: Claim,
     answer: oneshot::Sender<Result<(), CommitError>>,
 }
+
+/// A batch and what came of it.
+pub(crate) type Settled = (Pending, Result<(), CommitError>);
 
 /// The caller's end of a [`Pending`].
 pub(crate) struct Waiting {
     deadline: Deadline,
-    claimed: Claim,
+    claim: Claim,
     answer: oneshot::Receiver<Result<(), CommitError>>,
 }
 
-/// Settles who decides about a batch at its deadline: the lane that has begun it or the caller who leaves.
+/// Who decides about a batch at its deadline: the caller, who may leave while nothing of it is on its way to
+/// the database, or the writer.
 #[derive(Clone)]
-struct Claim(Arc<AtomicBool>);
+struct Claim(Arc<AtomicU8>);
 
 impl Claim {
-    /// Whether this was the first call of all its clones.
-    fn take(&self) -> bool {
-        !self.0.swap(true, Ordering::AcqRel)
+    const WAITS: u8 = 0;
+    const ON_ITS_WAY: u8 = 1;
+    const LEFT: u8 = 2;
+
+    fn turn(&self, from: u8, to: u8) -> bool {
+        self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
 impl Pending {
     pub(crate) fn new(batch: Batch, deadline: Deadline) -> (Self, Waiting) {
         let (answer, answered) = oneshot::channel();
-        let claimed = Claim(Arc::default());
-        let waiting = Waiting { deadline, claimed: claimed.clone(), answer: answered };
-        (Self { batch, deadline, claimed, answer }, waiting)
+        let claim = Claim(Arc::default());
+        let waiting = Waiting { deadline, claim: claim.clone(), answer: answered };
+        (Self { batch, deadline, claim, answer }, waiting)
     }
 
-    /// Tells the caller; who has gone meanwhile has been told that the outcome is unknown.
+    /// Tells the caller, unless the caller has left.
     pub(crate) fn answer(self, outcome: Result<(), CommitError>) {
         drop(self.answer.send(outcome));
     }
 
-    /// The batch for a group, unless its caller has left or its time is up.
-    fn claim(self) -> Option<Self> {
-        if !self.claimed.take() {
-            return None;
-        }
+    /// To be asked before anything of the batch is sent: whether its caller still waits. From then on one
+    /// who leaves does not know the outcome.
+    pub(crate) fn begin(&self) -> bool {
+        self.claim.turn(Claim::WAITS, Claim::ON_ITS_WAY)
+    }
+
+    /// To be told when nothing of the batch happened nor can happen any more: one who leaves knows it again.
+    pub(crate) fn rest(&self) {
+        self.claim.turn(Claim::ON_ITS_WAY, Claim::WAITS);
+    }
+
+    /// The batch for a group, unless its time is up.
+    fn in_time(self) -> Option<Self> {
         if self.deadline.has_passed() {
             self.answer(Err(CommitError::Unavailable("the deadline passed while it waited".to_owned())));
             return None;
@@ -84,11 +99,11 @@ impl Waiting {
     pub(crate) async fn outcome(self) -> Result<(), CommitError> {
         match self.deadline.bound(self.answer).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) if self.claimed.take() => {
+            Ok(Err(_)) if self.claim.turn(Claim::WAITS, Claim::LEFT) => {
                 Err(CommitError::Unavailable("the database is closed".to_owned()))
             }
             Ok(Err(_)) => Err(CommitError::Unknown("the database was closed meanwhile".to_owned())),
-            Err(_) if self.claimed.take() => {
+            Err(_) if self.claim.turn(Claim::WAITS, Claim::LEFT) => {
                 Err(CommitError::Unavailable("the deadline passed while it waited".to_owned()))
             }
             Err(_) => Err(CommitError::Unknown("the deadline passed before the answer came".to_owned())),
@@ -174,7 +189,7 @@ impl Group {
     }
 
     fn push(&mut self, pending: Pending) {
-        let Some(pending) = pending.claim() else { return };
+        let Some(pending) = pending.in_time() else { return };
         self.statements += pending.batch.statements.len();
         self.bytes += pending.batch.bytes();
         self.batches.push(pending);
@@ -266,15 +281,25 @@ mod tests {
         let (pending, waiting) = Pending::new(Batch::new(), Deadline::within(SOON));
         let outcome = waiting.outcome().await;
         assert!(matches!(outcome, Err(CommitError::Unavailable(_))), "{outcome:?}");
-        assert!(pending.claim().is_none(), "nobody waits for it any more");
+        assert!(!pending.begin(), "nobody waits for it any more");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_who_leaves_after_the_group_began_does_not_know() {
         let (pending, waiting) = Pending::new(Batch::new(), Deadline::within(SOON));
-        let begun = pending.claim().expect("it is in time");
+        assert!(pending.begin(), "it is in time");
         let outcome = waiting.outcome().await;
         assert!(matches!(outcome, Err(CommitError::Unknown(_))), "{outcome:?}");
-        begun.answer(Ok(()));
+        pending.answer(Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_who_leaves_between_two_tries_knows_that_nothing_happened() {
+        let (pending, waiting) = Pending::new(Batch::new(), Deadline::within(SOON));
+        assert!(pending.begin(), "it is in time");
+        pending.rest();
+        let outcome = waiting.outcome().await;
+        assert!(matches!(outcome, Err(CommitError::Unavailable(_))), "{outcome:?}");
+        assert!(!pending.begin(), "nobody waits for it any more");
     }
 }

@@ -20,7 +20,7 @@ use runtime::{Deadline, Env};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use self::alone::{Alone, WORKERS};
+use self::alone::Alone;
 use self::connection::Connector;
 use self::lane::Lane;
 use self::pool::Pool;
@@ -55,11 +55,9 @@ impl Postgres {
         migrate::bring_up(&connector, env, histories).await?;
         receipt::purge(&connector).await?;
         let running = TaskTracker::new();
-        let (crowded, contending) = async_channel::bounded(MOST_WAITING);
-        for _ in 0..WORKERS {
-            let worker = Alone::new(&connector).run(contending.clone());
-            env.tasks.spawn("postgres-alone", running.track_future(worker));
-        }
+        let (crowded, contending) = mpsc::channel(MOST_WAITING);
+        let alone = Alone::new(&connector).run(contending);
+        env.tasks.spawn("postgres-alone", running.track_future(alone));
         let lane = |_| {
             let (lane, jobs) = mpsc::channel(MOST_WAITING);
             let writer = Lane::new(&connector, crowded.clone(), metrics);

@@ -1,63 +1,108 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use runtime::Random;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use super::committer::Committer;
 use super::connection::Connector;
 use crate::CommitError;
-use crate::group::Pending;
+use crate::group::{MOST_WAITING, Pending, Settled};
 
 /// Connections for batches that contend with others. Few, since they mostly wait; more would only wait for
 /// each other.
-pub(super) const WORKERS: usize = 2;
+const CONNECTIONS: usize = 2;
 
-/// The longest pause before the first new try; it doubles with each, up to [`LONGEST_PAUSE`].
+/// The longest pause before the first try; it doubles with each, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 
 /// A try may take this many times the wait for its row: it may have to connect first, and has to commit.
 const TRY_TAKES: u32 = 2;
 
-/// Runs batches one by one, again and again until their deadline, with jitter in between so that those who
-/// collided do not meet again.
+/// Runs batches one by one until their deadline, with jitter in between so that those who collided do not
+/// meet again. A batch that finds its row still held lets the others have their turn.
 pub(super) struct Alone {
-    committer: Committer,
+    idle: Vec<Committer>,
+    /// In the order of their turns.
+    waiting: VecDeque<Contending>,
     random: Random,
     lock_timeout: Duration,
+}
+
+/// A batch and its next try.
+struct Contending {
+    pending: Pending,
+    due: Instant,
+    longest_pause: Duration,
+}
+
+/// A try that has ended; nothing settled where the caller had left.
+struct Tried {
+    committer: Committer,
+    settled: Option<Settled>,
+    longest_pause: Duration,
 }
 
 impl Alone {
     pub(super) fn new(connector: &Arc<Connector>) -> Self {
         let lock_timeout = connector.timeouts().lock;
-        let random = connector.env().random.clone();
-        Self { committer: Committer::new(connector, lock_timeout), random, lock_timeout }
+        let idle = (0..CONNECTIONS).map(|_| Committer::new(connector, lock_timeout)).collect();
+        Self { idle, waiting: VecDeque::new(), random: connector.env().random.clone(), lock_timeout }
     }
 
-    pub(super) async fn run(mut self, contending: async_channel::Receiver<Pending>) {
-        while let Ok(pending) = contending.recv().await {
-            let (pending, outcome) = self.settle(pending).await;
-            pending.answer(outcome);
+    pub(super) async fn run(mut self, mut contending: mpsc::Receiver<Pending>) {
+        let mut tries = FuturesUnordered::new();
+        let mut is_open = true;
+        while is_open || !self.waiting.is_empty() || !tries.is_empty() {
+            let due = self.waiting.front().map_or_else(Instant::now, |next| next.due);
+            tokio::select! {
+                biased;
+                Some(tried) = tries.next() => self.take_back(tried),
+                () = sleep_until(due), if !self.waiting.is_empty() && !self.idle.is_empty() => {
+                    tries.extend(self.try_next());
+                }
+                arrived = contending.recv(), if is_open && self.waiting.len() < MOST_WAITING => match arrived {
+                    Some(pending) => self.wait(pending, FIRST_PAUSE),
+                    None => is_open = false,
+                },
+            }
         }
     }
 
-    async fn settle(&mut self, mut pending: Pending) -> (Pending, Result<(), CommitError>) {
-        let mut most = FIRST_PAUSE;
-        loop {
-            tokio::time::sleep(self.random.jitter(most)).await;
-            // A try that the deadline cuts off would leave its outcome unknown.
-            if pending.deadline.remaining() < self.lock_timeout * TRY_TAKES {
-                return (pending, Err(CommitError::Busy));
+    /// Gives the batch its turn after those that are due earlier.
+    fn wait(&mut self, pending: Pending, longest_pause: Duration) {
+        let due = Instant::now() + self.random.jitter(longest_pause);
+        let at = self.waiting.partition_point(|other| other.due <= due);
+        self.waiting.insert(at, Contending { pending, due, longest_pause });
+    }
+
+    fn try_next(&mut self) -> Option<impl Future<Output = Tried> + use<>> {
+        let Contending { pending, longest_pause, .. } = self.waiting.pop_front()?;
+        // A try that the deadline cuts off would leave its outcome unknown.
+        if pending.deadline.remaining() < self.lock_timeout * TRY_TAKES {
+            pending.answer(Err(CommitError::Busy));
+            return None;
+        }
+        let mut committer = self.idle.pop()?;
+        Some(async move {
+            let settled = committer.commit(vec![pending]).await.pop();
+            Tried { committer, settled, longest_pause }
+        })
+    }
+
+    fn take_back(&mut self, tried: Tried) {
+        self.idle.push(tried.committer);
+        match tried.settled {
+            Some((pending, Err(CommitError::Busy))) => {
+                self.wait(pending, (tried.longest_pause * 2).min(LONGEST_PAUSE));
             }
-            let mut settled = self.committer.commit(vec![pending]).await;
-            let Some((tried, outcome)) = settled.pop() else {
-                unreachable!("a committer settles every batch that it is given")
-            };
-            if outcome != Err(CommitError::Busy) {
-                return (tried, outcome);
-            }
-            pending = tried;
-            most = (most * 2).min(LONGEST_PAUSE);
+            Some((pending, outcome)) => pending.answer(outcome),
+            None => {}
         }
     }
 }

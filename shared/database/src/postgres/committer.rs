@@ -7,7 +7,7 @@ use super::connection::{Connection, Connector, misfit};
 use super::error::{Trouble, commit_error, text};
 use super::group::{Ended, run};
 use super::receipt::{self, LEAVE};
-use crate::group::Pending;
+use crate::group::{Pending, Settled};
 use crate::{Batch, CommitError, params};
 
 /// How often a group is begun again after it is certain that it did not happen.
@@ -25,9 +25,6 @@ pub(super) struct Committer {
     lock_timeout: Duration,
     connection: Option<Connection>,
 }
-
-/// A batch and what came of it.
-pub(super) type Settled = (Pending, Result<(), CommitError>);
 
 /// A group on its way.
 struct Work {
@@ -59,13 +56,19 @@ impl Committer {
     }
 
     async fn attempt(&mut self, work: &mut Work, deadline: Deadline) {
-        let mut connection = match self.connected(deadline.at_most(PATIENCE)).await {
+        let mut connection = match self.connected(deadline).await {
             Ok(connection) => connection,
             Err(reason) => return work.refuse(&CommitError::Unavailable(reason)),
         };
-        if let Err(reason) = work.prepare(&mut connection).await {
-            // Nothing has been sent, so the next attempt may begin at once.
+        let prepared = deadline.bound(work.prepare(&mut connection)).await;
+        if let Err(reason) = prepared.unwrap_or_else(|_| Err("the server did not answer".to_owned())) {
+            // Nothing of it has been sent, so the next attempt may begin at once.
             return tracing::debug!(reason, "the connection was lost before a group began");
+        }
+        work.left.retain(Pending::begin);
+        if work.left.is_empty() {
+            self.connection = Some(connection);
+            return;
         }
         let receipt = self.connector.env().ids.uuid();
         let leave = params![connection.last_receipt(), receipt];
@@ -74,7 +77,7 @@ impl Committer {
             Ended::Committed(outcomes) => {
                 connection.left(receipt);
                 self.connection = Some(connection);
-                work.settle(outcomes);
+                work.settle_all(outcomes);
             }
             Ended::FailedBy(culprit, error) => {
                 self.connection = Some(connection);
@@ -84,25 +87,30 @@ impl Committer {
             Ended::Lost(reason, outcomes) => {
                 drop(connection);
                 match receipt::settle(&self.connector, receipt, deadline).await {
-                    Ok(true) => work.settle(outcomes),
+                    Ok(true) => work.settle_all(outcomes),
                     Ok(false) => tracing::info!(reason, "a group whose connection was lost runs again"),
                     Err(silence) => work.refuse(&CommitError::Unknown(format!("{reason}; {silence}"))),
                 }
             }
         }
+        // What is still left has certainly not happened.
+        work.left.iter().for_each(Pending::rest);
     }
 
     async fn connected(&mut self, deadline: Deadline) -> Result<Connection, String> {
         if let Some(connection) = self.connection.take().filter(|connection| !connection.is_closed()) {
             return Ok(connection);
         }
+        let patience = deadline.at_most(PATIENCE);
         loop {
             let statement = self.connector.timeouts().statement;
-            let reason = match self.connector.connect(self.lock_timeout, statement).await {
-                Ok(connection) => return Ok(connection),
-                Err(reason) => reason,
+            let connecting = self.connector.connect(self.lock_timeout, statement);
+            let reason = match deadline.bound(connecting).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(reason)) => reason,
+                Err(_) => "the server did not answer".to_owned(),
             };
-            if deadline.has_passed() {
+            if patience.has_passed() {
                 return Err(reason);
             }
             tokio::time::sleep(self.connector.env().random.jitter(RECONNECT_PAUSE)).await;
@@ -117,22 +125,34 @@ impl Work {
     }
 
     fn refuse_late(&mut self) {
-        let late = self.left.extract_if(.., |pending| pending.deadline.has_passed());
         let too_late = || CommitError::Unavailable("the deadline passed before it could begin".to_owned());
-        self.settled.extend(late.map(|pending| (pending, Err(too_late()))));
+        for late in self.left.extract_if(.., |pending| pending.deadline.has_passed()) {
+            self.settled.push((late, Err(too_late())));
+        }
     }
 
-    fn settle(&mut self, outcomes: Vec<Result<(), CommitError>>) {
-        self.settled.extend(self.left.drain(..).zip(outcomes));
+    fn settle_all(&mut self, outcomes: Vec<Result<(), CommitError>>) {
+        for (pending, outcome) in std::mem::take(&mut self.left).into_iter().zip(outcomes) {
+            self.settle(pending, outcome);
+        }
     }
 
     fn refuse(&mut self, error: &CommitError) {
-        self.settled.extend(self.left.drain(..).map(|pending| (pending, Err(error.clone()))));
+        self.settle_all(vec![Err(error.clone()); self.left.len()]);
     }
 
     fn leave_out(&mut self, culprit: usize, error: CommitError) {
-        self.settled.push((self.left.remove(culprit), Err(error)));
+        let pending = self.left.remove(culprit);
+        self.settle(pending, Err(error));
         self.culprits += 1;
+    }
+
+    /// The group may go on without it for a while, so its caller may leave if it did not happen.
+    fn settle(&mut self, pending: Pending, outcome: Result<(), CommitError>) {
+        if !matches!(outcome, Ok(()) | Err(CommitError::Unknown(_))) {
+            pending.rest();
+        }
+        self.settled.push((pending, outcome));
     }
 
     /// Prepares what the batches need, and settles those that the server or their types refuse already.
@@ -149,7 +169,8 @@ impl Work {
         }
         // From the back, so that the places of the others stay what they were.
         for (at, error) in refused.into_iter().rev() {
-            self.settled.push((self.left.remove(at), Err(error)));
+            let pending = self.left.remove(at);
+            self.settle(pending, Err(error));
         }
         Ok(())
     }

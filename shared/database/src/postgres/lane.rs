@@ -2,6 +2,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
 use super::committer::Committer;
@@ -17,14 +19,14 @@ const LANES_PART: u32 = 5;
 /// A connection that writes groups. What contends with others leaves the lane and is tried on its own.
 pub(crate) struct Lane {
     committer: Committer,
-    crowded: async_channel::Sender<Pending>,
+    crowded: mpsc::Sender<Pending>,
     metrics: DatabaseMetrics,
 }
 
 impl Lane {
     pub(super) fn new(
         connector: &Arc<Connector>,
-        crowded: async_channel::Sender<Pending>,
+        crowded: mpsc::Sender<Pending>,
         metrics: &DatabaseMetrics,
     ) -> Self {
         let lock: Duration = connector.timeouts().lock / LANES_PART;
@@ -34,8 +36,9 @@ impl Lane {
     fn answer(&self, pending: Pending, outcome: Result<(), CommitError>) {
         match outcome {
             Err(CommitError::Busy) => {
-                if let Err(refused) = self.crowded.try_send(pending) {
-                    refused.into_inner().answer(Err(CommitError::Overloaded));
+                let sent = self.crowded.try_send(pending);
+                if let Err(TrySendError::Full(pending) | TrySendError::Closed(pending)) = sent {
+                    pending.answer(Err(CommitError::Overloaded));
                 }
             }
             outcome => pending.answer(outcome),

@@ -3,7 +3,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::connection::{BUSY_PAUSE, Connection, commit_error};
-use crate::group::{Job, Pending, Writer};
+use crate::group::{Job, Pending, Settled, Writer};
 use crate::metrics::DatabaseMetrics;
 use crate::row::MOST_ROWS;
 use crate::transaction::LIMIT;
@@ -69,15 +69,15 @@ impl SqliteWriter {
         }
     }
 
-    async fn commit_group(&mut self, group: &[Pending]) -> Vec<Result<(), CommitError>> {
-        let patience = group.iter().map(|pending| pending.deadline).min();
-        let all = |error: CommitError| vec![Err(error); group.len()];
-        if let Some(deadline) = patience
-            && let Err(error) = self.begin(deadline).await
-        {
-            return all(error);
+    /// Commits as much of the group as can be, in one transaction.
+    async fn commit_group(&mut self, mut group: Vec<Pending>) -> Vec<Settled> {
+        // Whoever has less time than the last one leaves by itself meanwhile.
+        let Some(patience) = group.iter().map(|pending| pending.deadline).max() else { return Vec::new() };
+        if let Err(error) = self.begin(patience).await {
+            return group.into_iter().map(|pending| (pending, Err(error.clone()))).collect();
         }
-        match self.run_all(group) {
+        group.retain(Pending::begin);
+        let outcomes = match self.run_all(&group) {
             Ok(outcomes) => match self.commit() {
                 Ok(()) => outcomes,
                 Err(unknown) => {
@@ -86,9 +86,10 @@ impl SqliteWriter {
             },
             Err(error) => {
                 self.roll_back();
-                all(CommitError::Unavailable(error.to_string()))
+                vec![Err(CommitError::Unavailable(error.to_string())); group.len()]
             }
-        }
+        };
+        group.into_iter().zip(outcomes).collect()
     }
 }
 
@@ -112,10 +113,10 @@ impl Writer for SqliteWriter {
     type Exclusive = Session;
 
     async fn write(&mut self, group: Vec<Pending>) {
-        let began = Instant::now();
-        let outcomes = self.commit_group(&group).await;
-        self.metrics.group(group.len(), began.elapsed());
-        for (pending, outcome) in group.into_iter().zip(outcomes) {
+        let (batches, began) = (group.len(), Instant::now());
+        let settled = self.commit_group(group).await;
+        self.metrics.group(batches, began.elapsed());
+        for (pending, outcome) in settled {
             pending.answer(outcome);
         }
     }

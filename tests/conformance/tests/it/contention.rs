@@ -2,9 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use database::{Batch, CommitError, Database, params};
+use database::{Batch, CommitError, Database, Transaction, params};
 use futures_util::future::join_all;
 use runtime::Deadline;
+use tokio::sync::oneshot;
+use types::{Classify as _, ErrorClass};
 use uuid::Uuid;
 
 use crate::world::{ADD, AMOUNT, SWAP, World, commit, note, number, soon};
@@ -15,9 +17,13 @@ on_both! {
     postgres:
     a_row_that_somebody_else_holds_delays_only_its_own_batch,
     a_row_that_is_held_past_the_deadline_is_busy_and_unchanged,
+    whoever_contends_for_a_free_row_does_not_wait_for_those_whose_row_is_held,
+    whoever_gives_up_between_two_tries_knows_that_nothing_happened,
     a_deadlock_with_somebody_else_is_tried_again_until_it_is_done,
     a_deadlock_anywhere_in_a_full_group_fails_nobody,
 }
+
+on_sqlite! { while_another_process_writes_each_caller_waits_as_long_as_it_has_time }
 
 /// Adds up under optimistic locks from two processes' worth of connections.
 async fn of_concurrent_changes_to_one_version_one_wins(world: World) {
@@ -115,6 +121,77 @@ async fn a_row_that_is_held_past_the_deadline_is_busy_and_unchanged(world: World
     world.outsider().run("COMMIT").await;
     commit(&database, add(held)).await.unwrap();
     assert_eq!(number(&database, AMOUNT, params![held]).await, 101);
+}
+
+async fn while_another_process_writes_each_caller_waits_as_long_as_it_has_time(world: World) {
+    let (database, other) = (world.open().await, world.open().await);
+    let (tell, is_writing) = oneshot::channel();
+    let (allow, may_end) = oneshot::channel();
+    let writing = other.transaction(soon(), async |_: &mut Transaction| {
+        tell.send(()).expect("the test waits for it");
+        may_end.await.expect("the test allows it");
+        Ok::<(), CommitError>(())
+    });
+    let waiting = async {
+        is_writing.await.expect("it is told");
+        let commit = |at: i64, budget| {
+            database.commit(note(world.id(), &at.to_string(), at), Deadline::within(budget))
+        };
+        let patient = join_all((0..8).map(|at| commit(at, Duration::from_secs(10))));
+        let hurried = async {
+            let outcomes = join_all((8..16).map(|at| commit(at, Duration::from_millis(100)))).await;
+            allow.send(()).expect("it is still writing");
+            outcomes
+        };
+        tokio::join!(patient, hurried)
+    };
+    let (written, (patient, hurried)) = tokio::join!(writing, waiting);
+    assert_eq!(written, Ok(()));
+    assert_eq!(patient, vec![Ok(()); 8]);
+    for outcome in hurried {
+        assert!(matches!(outcome, Err(CommitError::Unavailable(_))), "{outcome:?}");
+    }
+}
+
+/// As many as are tried at a time outside the lanes.
+const TRIED_AT_ONCE: i64 = 2;
+
+async fn whoever_contends_for_a_free_row_does_not_wait_for_those_whose_row_is_held(mut world: World) {
+    let (database, held, free) = with_one_row_held(&world).await;
+    let other = world.another_outsider().await;
+    other.run(&format!("BEGIN; UPDATE notes SET amount = 100 WHERE id = '{free}'")).await;
+    let blocked = join_all((0..TRIED_AT_ONCE).map(|_| commit(&database, add(held))));
+    let freed = async {
+        world.outsider().until_in_the_way_of(TRIED_AT_ONCE).await;
+        let contending = database.commit(add(free), Deadline::within(Duration::from_secs(5)));
+        let set_free = async {
+            other.until_in_the_way_of(1).await;
+            other.until_in_the_way_of(0).await;
+            other.run("COMMIT").await;
+        };
+        let (outcome, ()) = tokio::join!(contending, set_free);
+        world.outsider().run("COMMIT").await;
+        outcome
+    };
+    let (blocked, freed) = tokio::join!(blocked, freed);
+    assert_eq!(freed, Ok(()));
+    assert_eq!(blocked, vec![Ok(()); 2]);
+    assert_eq!(number(&database, AMOUNT, params![free]).await, 101);
+}
+
+async fn whoever_gives_up_between_two_tries_knows_that_nothing_happened(world: World) {
+    let (database, held, _) = with_one_row_held(&world).await;
+    let blocked = join_all((0..TRIED_AT_ONCE).map(|_| commit(&database, add(held))));
+    let hurried = async {
+        world.outsider().until_in_the_way_of(TRIED_AT_ONCE).await;
+        let hurried = database.commit(add(held), Deadline::within(Duration::from_millis(700))).await;
+        world.outsider().run("COMMIT").await;
+        hurried.unwrap_err()
+    };
+    let (blocked, hurried) = tokio::join!(blocked, hurried);
+    assert_eq!(hurried.class(), ErrorClass::Unavailable, "{hurried:?}");
+    assert_eq!(blocked, vec![Ok(()); 2]);
+    assert_eq!(number(&database, AMOUNT, params![held]).await, 102);
 }
 
 async fn a_deadlock_with_somebody_else_is_tried_again_until_it_is_done(world: World) {

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use runtime::Deadline;
 use uuid::Uuid;
 
-use crate::proxy::{Cut, Proxy};
+use crate::proxy::{Cut, Door, Proxy};
 use crate::world::{ADD, AMOUNT, COUNT, World, commit, note, number, soon};
 
 on_postgres! {
@@ -16,6 +16,7 @@ on_postgres! {
     a_whole_group_whose_answer_is_lost_is_told_that_it_happened,
     a_commit_that_arrives_late_finds_that_it_was_given_up,
     an_outcome_that_cannot_be_asked_for_is_unknown,
+    whoever_gives_up_before_the_lane_is_connected_knows_that_nothing_happened,
     a_transaction_whose_answer_is_lost_knows_its_outcome,
     connections_ended_under_load_lose_and_double_nothing,
     receipts_do_not_pile_up,
@@ -24,7 +25,7 @@ on_postgres! {
 const RECEIPTS: &str = "SELECT count(*) FROM flotilla_receipts";
 
 /// The database through a wire that can be cut.
-async fn behind_a_proxy(world: &mut World) -> (Database, Proxy) {
+pub(crate) async fn behind_a_proxy(world: &mut World) -> (Database, Proxy) {
     let env = world.env.clone();
     let config = world.postgres_config();
     let proxy = Proxy::before(format!("{}:{}", config.host, config.port), &env).await;
@@ -88,6 +89,16 @@ async fn an_outcome_that_cannot_be_asked_for_is_unknown(mut world: World) {
     assert!(matches!(outcome, Err(CommitError::Unknown(_))), "{outcome:?}");
     let amount = world.outsider().number(&format!("SELECT amount FROM notes WHERE id = '{id}'")).await;
     assert_eq!(amount, 1, "it did happen");
+}
+
+async fn whoever_gives_up_before_the_lane_is_connected_knows_that_nothing_happened(mut world: World) {
+    let (database, proxy) = behind_a_proxy(&mut world).await;
+    let id = world.id();
+    proxy.turn(Door::Mute);
+    let hurried = database.commit(note(id, "one", 0), Deadline::within(Duration::from_millis(300))).await;
+    assert!(matches!(hurried, Err(CommitError::Unavailable(_))), "{hurried:?}");
+    proxy.turn(Door::Open);
+    assert_eq!(commit(&database, note(id, "one", 0)).await, Ok(()));
 }
 
 async fn a_transaction_whose_answer_is_lost_knows_its_outcome(mut world: World) {

@@ -4,6 +4,8 @@ use database::PostgresConfig;
 use runtime::Env;
 use tokio_postgres::{Client, NoTls};
 
+use crate::world::soon;
+
 pub(crate) struct Outsider {
     pub(crate) client: Client,
 }
@@ -36,6 +38,18 @@ impl Outsider {
     /// The name of the database it is connected to.
     pub(crate) async fn database(&self) -> String {
         self.client.query_one("SELECT current_database()", &[]).await.expect("the query runs").get(0)
+    }
+
+    /// Waits until so many wait for what it holds, or for each other behind it.
+    pub(crate) async fn until_in_the_way_of(&self, waiting: i64) {
+        // The list of locks is true at any moment, also within a transaction.
+        const WAITING: &str = "WITH RECURSIVE waiting (pid) AS ( \
+                 SELECT pg_backend_pid() UNION \
+                 SELECT late.pid FROM pg_locks late JOIN waiting ON waiting.pid = ANY (pg_blocking_pids(late.pid)) \
+                 WHERE NOT late.granted) \
+             SELECT count(*) - 1 FROM waiting";
+        let reached = async { while self.number(WAITING).await != waiting {} };
+        soon().bound(reached).await.expect("they come to wait, or give up");
     }
 
     /// How many connections of the platform's were ended.

@@ -1,7 +1,6 @@
 //! A wire to the server that a test can cut at the worst moment.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use runtime::{Env, Io};
@@ -25,6 +24,17 @@ pub(crate) enum Cut {
     DelayCommit,
 }
 
+/// What becomes of a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// It reaches the server.
+    Open,
+    /// It is closed at once.
+    Closed,
+    /// Nobody ever says anything.
+    Mute,
+}
+
 /// Passes bytes between the platform and the server.
 pub(crate) struct Proxy {
     pub(crate) addr: SocketAddr,
@@ -33,7 +43,7 @@ pub(crate) struct Proxy {
 
 struct Wire {
     cut: Mutex<Cut>,
-    open: AtomicBool,
+    door: Mutex<Door>,
     release: Notify,
     delivered: Notify,
 }
@@ -49,17 +59,23 @@ impl Proxy {
         let addr = listener.local_addr().expect("it is bound");
         let wire = Arc::new(Wire {
             cut: Mutex::new(Cut::Nothing),
-            open: AtomicBool::new(true),
+            door: Mutex::new(Door::Open),
             release: Notify::new(),
             delivered: Notify::new(),
         });
         let (env, shared) = (env.clone(), Arc::clone(&wire));
         env.clone().tasks.spawn("proxy", async move {
+            let mut unheard = Vec::new();
             while let Ok((caller, _)) = listener.accept().await {
-                if shared.open.load(Ordering::SeqCst)
-                    && let Ok(server) = env.net.dial(&server).await
-                {
-                    env.tasks.spawn("wire", pass(caller, server, Arc::clone(&shared)));
+                let door = *shared.door.lock().expect("no test panics while holding it");
+                match door {
+                    Door::Open => {
+                        if let Ok(server) = env.net.dial(&server).await {
+                            env.tasks.spawn("wire", pass(caller, server, Arc::clone(&shared)));
+                        }
+                    }
+                    Door::Closed => {}
+                    Door::Mute => unheard.push(caller),
                 }
             }
         });
@@ -71,6 +87,11 @@ impl Proxy {
         *self.wire.cut.lock().expect("no test panics while holding it") = cut;
     }
 
+    /// What becomes of those who connect from now on.
+    pub(crate) fn turn(&self, door: Door) {
+        self.wire.turn(door);
+    }
+
     /// Lets the delayed bytes arrive, and waits until the server has seen them through.
     pub(crate) async fn release(&self) {
         self.wire.release.notify_one();
@@ -79,6 +100,10 @@ impl Proxy {
 }
 
 impl Wire {
+    fn turn(&self, door: Door) {
+        *self.door.lock().expect("no test panics while holding it") = door;
+    }
+
     /// What is to be done about bytes from the caller.
     fn verdict(&self, bytes: &[u8]) -> Cut {
         let mut cut = self.cut.lock().expect("no test panics while holding it");
@@ -102,7 +127,7 @@ async fn pass(caller: Io, server: Io, wire: Arc<Wire>) {
     };
     let Some(Late { bytes, when }) = late else { return };
     if when == Cut::Everything {
-        wire.open.store(false, Ordering::SeqCst);
+        wire.turn(Door::Closed);
     }
     if when == Cut::DelayCommit {
         drop((from_caller, to_caller));

@@ -31,6 +31,18 @@ macro_rules! on_both {
     };
 }
 
+/// Writes each named test for SQLite alone: for what only a file has.
+macro_rules! on_sqlite {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite_alone {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(crate::world::World::sqlite()).await;
+            })+
+        }
+    };
+}
+
 /// Writes each named test for PostgreSQL alone: for what SQLite has not.
 macro_rules! on_postgres {
     ($($test:ident),+ $(,)?) => {
@@ -139,6 +151,12 @@ impl World {
             Backend::Postgres(postgres) => postgres,
             Backend::Sqlite(_) => panic!("this test is for PostgreSQL"),
         }
+    }
+
+    /// One more connection of the test's own.
+    pub(crate) async fn another_outsider(&mut self) -> Outsider {
+        let env = self.env.clone();
+        Outsider::connect(self.postgres_config(), &env).await
     }
 
     pub(crate) fn outsider(&self) -> &Outsider {
