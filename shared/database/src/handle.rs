@@ -118,11 +118,11 @@ impl Database {
         E: From<CommitError>,
         F: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
     {
-        let bound = deadline.at_most(LIMIT);
         let mut transaction = match &*self.engine {
             Engine::Postgres(postgres) => postgres.begin(deadline).await?,
             Engine::Sqlite(sqlite) => sqlite.begin(deadline).await?,
         };
+        let bound = deadline.at_most(LIMIT);
         match bound.bound(work(&mut transaction)).await {
             Ok(Ok(value)) => {
                 let outcome = transaction.commit(deadline).await;

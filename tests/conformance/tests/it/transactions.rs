@@ -1,4 +1,4 @@
-use database::{Backend, CommitError, Database, Transaction, params};
+use database::{Backend, CommitError, Database, Sql, Transaction, params};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -9,7 +9,9 @@ on_both! {
     a_transaction_that_fails_keeps_nothing,
     a_transaction_that_takes_too_long_is_rolled_back_and_lets_others_go_on,
     a_transaction_that_is_abandoned_is_rolled_back,
-    concurrent_transactions_lose_no_update,
+    concurrent_transactions_lose_no_update;
+    postgres:
+    waiting_for_a_connection_takes_nothing_from_a_transactions_time,
 }
 
 async fn what_a_transaction_read_decides_what_it_writes(world: World) {
@@ -104,4 +106,16 @@ async fn concurrent_transactions_lose_no_update(world: World) {
     let added = futures_util::future::join_all((0..16).map(|_| add())).await;
     assert_eq!(added, vec![Ok(1); 16]);
     assert_eq!(number(&database, AMOUNT, params![id]).await, 16);
+}
+
+async fn waiting_for_a_connection_takes_nothing_from_a_transactions_time(mut world: World) {
+    const LONGER_THAN_A_TRANSACTION: Sql = Sql::new("SELECT pg_sleep(1.2)");
+    world.postgres_config().pool = 1;
+    let database = world.open().await;
+    let id = world.id();
+    commit(&database, note(id, "one", 20)).await.unwrap();
+    let before = database.query(LONGER_THAN_A_TRANSACTION, vec![], soon());
+    let (before, doubled) = tokio::join!(biased; before, double(&database, id));
+    assert!(before.is_ok(), "{before:?}");
+    assert_eq!(doubled, Ok(40));
 }
