@@ -6,6 +6,7 @@ use std::time::Duration;
 use runtime::{Env, Tasks};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::types::FromSql;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use uuid::Uuid;
@@ -208,6 +209,13 @@ pub(super) fn misfit(statement: &Statement, params: &[Value]) -> Option<String> 
     }
     let (at, (ty, value)) = wanted.iter().zip(params).enumerate().find(|(_, (ty, value))| !value.fits(ty))?;
     Some(format!("parameter ${} is {ty} and was given {}", at + 1, value.kind()))
+}
+
+/// Which of the statement's columns no [`Value`] can hold, if there is one.
+pub(super) fn unreadable(statement: &Statement) -> Option<String> {
+    let column =
+        statement.columns().iter().find(|column| !<Value as FromSql<'_>>::accepts(column.type_()))?;
+    Some(format!("column {} is {}, which cannot be read", column.name(), column.type_()))
 }
 
 impl fmt::Debug for Connection {

@@ -1,3 +1,4 @@
+use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use futures_util::TryStreamExt as _;
 use runtime::Deadline;
 use tokio_postgres::Error;
 
-use super::connection::{Connection, Connector, misfit};
+use super::connection::{Connection, Connector, misfit, unreadable};
 use super::error::{Trouble, read_error};
 use crate::metrics::DatabaseMetrics;
 use crate::row::MOST_ROWS;
@@ -24,10 +25,41 @@ const MOST_TRIES: usize = 3;
 #[derive(Debug)]
 pub(super) struct Pool(managed::Pool<Manager>);
 
-pub(super) type Pooled = Object<Manager>;
-
 #[derive(Debug)]
-pub(super) struct Manager(Arc<Connector>);
+struct Manager(Arc<Connector>);
+
+/// A connection of the pool. It ends with whoever drops it, because the server may still be at work for them;
+/// only one that was given back serves the next.
+pub(super) struct Lent(Option<Object<Manager>>);
+
+impl Lent {
+    /// To be said when all that was asked of it has been answered.
+    pub(super) fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(Object::take(connection));
+        }
+    }
+}
+
+impl Deref for Lent {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.0.as_deref().expect("it is there until it is given back")
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.0.as_deref_mut().expect("it is there until it is given back")
+    }
+}
 
 impl managed::Manager for Manager {
     type Type = Connection;
@@ -64,10 +96,10 @@ impl Pool {
     }
 
     /// A connection of the caller's own, for a while.
-    pub(super) async fn get(&self, deadline: Deadline) -> Result<Pooled, ReadError> {
+    pub(super) async fn get(&self, deadline: Deadline) -> Result<Lent, ReadError> {
         let acquire = self.0.manager().0.timeouts().acquire;
         match deadline.at_most(acquire).bound(self.0.get()).await {
-            Ok(Ok(connection)) => Ok(connection),
+            Ok(Ok(connection)) => Ok(Lent(Some(connection))),
             Ok(Err(PoolError::Backend(reason))) => Err(ReadError::Unavailable(reason)),
             Ok(Err(other)) => Err(ReadError::Unavailable(other.to_string())),
             Err(_) => Err(ReadError::Unavailable("no connection was free in time".to_owned())),
@@ -83,22 +115,30 @@ impl Pool {
         let mut last = ReadError::Unavailable("the deadline passed".to_owned());
         for _ in 0..MOST_TRIES {
             let mut connection = self.get(deadline).await?;
-            let lost = match deadline.bound(fetch(&mut connection, sql, params)).await {
-                Ok(Ok(rows)) => return Ok(rows),
-                Ok(Err(Unanswered::Misfit(reason))) => return Err(ReadError::Rejected(reason)),
-                Ok(Err(Unanswered::TooManyRows)) => return Err(ReadError::TooManyRows(MOST_ROWS)),
-                Ok(Err(Unanswered::Driver(error))) => match Trouble::of(&error) {
-                    Trouble::Refused(refused) => return Err(read_error(&refused)),
-                    Trouble::Lost(reason) => reason,
-                },
-                Err(_) => "the deadline passed before the answer came".to_owned(),
+            let answered = match deadline.bound(fetch(&mut connection, sql, params)).await {
+                Ok(answered) => answered,
+                Err(_) => {
+                    let reason = "the deadline passed before the answer came".to_owned();
+                    return Err(ReadError::Unavailable(reason));
+                }
             };
-            last = ReadError::Unavailable(lost);
-            // The next caller must not wait behind what this one has given up.
-            drop(Object::take(connection));
-            if deadline.has_passed() {
-                break;
-            }
+            let refused = match answered {
+                Ok(rows) => {
+                    connection.give_back();
+                    return Ok(rows);
+                }
+                Err(Unanswered::TooManyRows) => return Err(ReadError::TooManyRows(MOST_ROWS)),
+                Err(Unanswered::Misfit(reason)) => ReadError::Rejected(reason),
+                Err(Unanswered::Driver(error)) => match Trouble::of(&error) {
+                    Trouble::Refused(refused) => read_error(&refused),
+                    Trouble::Lost(reason) => {
+                        last = ReadError::Unavailable(reason);
+                        continue;
+                    }
+                },
+            };
+            connection.give_back();
+            return Err(refused);
         }
         Err(last)
     }
@@ -110,7 +150,7 @@ impl Pool {
 
 /// Why a query gave no rows.
 pub(super) enum Unanswered {
-    /// It cannot be run with these parameters.
+    /// It cannot be run with these parameters, or its answer could not be read.
     Misfit(String),
     /// There are more rows than an answer may hold.
     TooManyRows,
@@ -131,7 +171,7 @@ pub(super) async fn fetch(
     params: &[Value],
 ) -> Result<Vec<Row>, Unanswered> {
     let statement = connection.prepare(sql, None).await?.clone();
-    if let Some(reason) = misfit(&statement, params) {
+    if let Some(reason) = misfit(&statement, params).or_else(|| unreadable(&statement)) {
         return Err(Unanswered::Misfit(reason));
     }
     let mut rows = pin!(connection.client().query_raw(&statement, params).await?);

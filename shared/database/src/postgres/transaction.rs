@@ -1,14 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool::managed::Object;
 use runtime::Deadline;
 use uuid::Uuid;
 
 use super::connection::{Connection, Connector, misfit};
 use super::error::{Trouble, commit_error, text};
 use super::pipeline::Pipeline;
-use super::pool::{Pool, Pooled, Unanswered, fetch};
+use super::pool::{Lent, Pool, Unanswered, fetch};
 use super::receipt::{self, LEAVE};
 use crate::row::MOST_ROWS;
 use crate::{CommitError, ReadError, Row, Sql, Value, params};
@@ -18,8 +17,8 @@ const ROLLBACK: Duration = Duration::from_millis(500);
 
 /// A transaction on a connection of the pool.
 pub(crate) struct PostgresTransaction {
-    /// Nothing once it has ended.
-    connection: Option<Pooled>,
+    /// Ends with the transaction if that was neither committed nor rolled back.
+    connection: Lent,
     connector: Arc<Connector>,
     failed: bool,
 }
@@ -31,25 +30,22 @@ impl PostgresTransaction {
         deadline: Deadline,
     ) -> Result<Self, CommitError> {
         let connection = pool.get(deadline).await?;
-        let mut transaction =
-            Self { connection: Some(connection), connector: Arc::clone(connector), failed: false };
-        let connection = transaction.connection()?;
         let begun = deadline.bound(connection.client().batch_execute("BEGIN")).await;
         match begun {
-            Ok(Ok(())) => Ok(transaction),
+            Ok(Ok(())) => Ok(Self { connection, connector: Arc::clone(connector), failed: false }),
             Ok(Err(error)) => Err(CommitError::Unavailable(text(&error))),
             Err(_) => Err(CommitError::Unavailable("the deadline passed before it began".to_owned())),
         }
     }
 
     pub(crate) async fn query(&mut self, sql: Sql, params: &[Value]) -> Result<Vec<Row>, CommitError> {
-        let answered = query(self.connection()?, sql, params).await;
+        let answered = query(&mut self.connection, sql, params).await;
         self.failed |= answered.is_err();
         answered
     }
 
     pub(crate) async fn run(&mut self, sql: Sql, params: &[Value]) -> Result<u64, CommitError> {
-        let touched = run(self.connection()?, sql, params).await;
+        let touched = run(&mut self.connection, sql, params).await;
         self.failed |= touched.is_err();
         touched
     }
@@ -61,10 +57,9 @@ impl PostgresTransaction {
             return Err(CommitError::Rejected { statement: 0, reason });
         }
         let receipt = self.connector.env().ids.uuid();
-        let lost = match deadline.bound(commit(self.connection()?, receipt)).await {
+        let lost = match deadline.bound(commit(&mut self.connection, receipt)).await {
             Ok(Ok(())) => {
-                // Given back to the pool whole.
-                drop(self.connection.take());
+                self.connection.give_back();
                 return Ok(());
             }
             Ok(Err(error)) => match Trouble::of(&error) {
@@ -73,7 +68,7 @@ impl PostgresTransaction {
             },
             Err(_) => "the server did not answer".to_owned(),
         };
-        self.discard();
+        drop(self.connection);
         match receipt::settle(&self.connector, receipt, deadline).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(CommitError::Unavailable(lost)),
@@ -81,31 +76,12 @@ impl PostgresTransaction {
         }
     }
 
-    pub(crate) async fn roll_back(mut self) {
-        let Some(connection) = &self.connection else { return };
-        let rolled_back = tokio::time::timeout(ROLLBACK, connection.client().batch_execute("ROLLBACK")).await;
+    pub(crate) async fn roll_back(self) {
+        let client = self.connection.client();
+        let rolled_back = tokio::time::timeout(ROLLBACK, client.batch_execute("ROLLBACK")).await;
         if matches!(rolled_back, Ok(Ok(()))) {
-            drop(self.connection.take());
+            self.connection.give_back();
         }
-    }
-
-    fn connection(&mut self) -> Result<&mut Connection, CommitError> {
-        let connection = self.connection.as_deref_mut();
-        connection.ok_or_else(|| CommitError::Unavailable("the transaction has ended".to_owned()))
-    }
-
-    /// Ends the connection instead of giving it back: whatever was begun on it is rolled back by the server.
-    fn discard(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            drop(Object::take(connection));
-        }
-    }
-}
-
-impl Drop for PostgresTransaction {
-    /// Whoever stops in the middle must not leave an open transaction in the pool.
-    fn drop(&mut self) {
-        self.discard();
     }
 }
 

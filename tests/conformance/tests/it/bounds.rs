@@ -4,6 +4,8 @@ use database::{Batch, CommitError, ReadError, Sql, params};
 use futures_util::future::join_all;
 use runtime::Deadline;
 
+use crate::lost_answers::behind_a_proxy;
+use crate::proxy::Door;
 use crate::world::{AMOUNT, COUNT, World, commit, note, number, soon};
 
 on_both! {
@@ -13,6 +15,9 @@ on_both! {
     a_query_that_cannot_run_is_our_fault_and_harms_nobody;
     postgres:
     whoever_finds_no_free_connection_in_time_is_told,
+    a_read_that_its_caller_abandons_keeps_nobody_waiting,
+    a_server_that_accepts_and_says_nothing_is_given_up,
+    an_answer_that_cannot_be_read_is_our_fault_and_harms_nobody,
     a_server_that_would_lose_commits_is_refused,
     a_database_that_is_not_there_is_named_without_its_password,
 }
@@ -76,6 +81,37 @@ async fn whoever_finds_no_free_connection_in_time_is_told(mut world: World) {
     assert_eq!(late, Err(ReadError::Unavailable("no connection was free in time".to_owned())));
     let hurried = database.query(SLOW, vec![], Deadline::within(Duration::from_millis(50))).await;
     assert!(matches!(hurried, Err(ReadError::Unavailable(_))), "{hurried:?}");
+}
+
+async fn a_read_that_its_caller_abandons_keeps_nobody_waiting(mut world: World) {
+    world.postgres_config().pool = 1;
+    let database = world.open().await;
+    let running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND state = 'active' AND query LIKE 'WITH RECURSIVE%'";
+    let has_begun = async { while world.outsider().number(running).await == 0 {} };
+    tokio::select! {
+        ended = database.query(ENDLESS, vec![], soon()) => panic!("it came to {ended:?}"),
+        () = has_begun => {}
+    }
+    let next = database.query(COUNT, vec![], Deadline::within(Duration::from_secs(3))).await;
+    assert!(next.is_ok(), "{next:?}");
+}
+
+async fn a_server_that_accepts_and_says_nothing_is_given_up(mut world: World) {
+    world.config.timeouts.connect = Duration::from_millis(300);
+    let (database, proxy) = behind_a_proxy(&mut world).await;
+    proxy.turn(Door::Mute);
+    let unheard = database.query(COUNT, vec![], soon()).await;
+    assert_eq!(unheard, Err(ReadError::Unavailable("the server did not answer".to_owned())));
+}
+
+async fn an_answer_that_cannot_be_read_is_our_fault_and_harms_nobody(world: World) {
+    const NUMERIC: Sql = Sql::new("SELECT sum(amount) FROM notes");
+    let database = world.open().await;
+    let refused = database.query(NUMERIC, vec![], soon()).await;
+    let reason = "column sum is numeric, which cannot be read".to_owned();
+    assert_eq!(refused, Err(ReadError::Rejected(reason)));
+    assert_eq!(number(&database, COUNT, vec![]).await, 0);
 }
 
 async fn a_server_that_would_lose_commits_is_refused(mut world: World) {
