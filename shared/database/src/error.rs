@@ -158,6 +158,24 @@ pub enum OpenError {
     /// The program's own migrations are not numbered 1, 2, 3 …
     #[error("migration {0} is out of order; number migrations 1, 2, 3 … without a gap")]
     Numbering(u32),
+    /// A migration wants programs to know one that comes after it.
+    #[error("migration {version} wants a program that knows migration {oldest_binary}, which comes after it")]
+    OldestBinary {
+        /// Its number.
+        version: u32,
+        /// What it wants known.
+        oldest_binary: u32,
+    },
+    /// A migration makes a constraint that is only looked at when everything commits, for all who share it.
+    #[error(
+        "migration {version} ({name}) has a DEFERRABLE constraint, which would fail the commit of others; leave the word out"
+    )]
+    Deferrable {
+        /// Its number.
+        version: u32,
+        /// Its name.
+        name: String,
+    },
     /// A migration failed; nothing of it was kept.
     #[error("applying migration {version} ({name}): {reason}")]
     Migrate {

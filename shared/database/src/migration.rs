@@ -6,6 +6,8 @@ use types::Timestamp;
 use crate::{Dialect, OpenError, ReadError, Row, Sql, Value, params};
 
 /// One step of a schema's history: numbered from 1, never edited once applied.
+///
+/// Its constraints are immediate: a deferred one would fail the commit, which the batches of others share.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
     /// Its number.
@@ -125,16 +127,15 @@ pub(crate) const RECORD: Sql = Sql::new(
 /// What is left to apply.
 ///
 /// # Errors
-/// The program's migrations are misnumbered, one that was applied was edited since, or the schema is newer
-/// than the program can work with.
+/// The program's migrations are not as they must be, one that was applied was edited since, or the schema is
+/// newer than the program can work with.
 pub(crate) fn plan<'a>(
     migrations: &'a [Migration],
     applied: &[Applied],
     dialect: Dialect,
 ) -> Result<&'a [Migration], OpenError> {
-    if let Some((_, misnumbered)) = (1_u32..).zip(migrations).find(|(at, migration)| migration.version != *at)
-    {
-        return Err(OpenError::Numbering(misnumbered.version));
+    for (at, migration) in (1_u32..).zip(migrations) {
+        check(at, migration, dialect)?;
     }
     let edited =
         migrations.iter().zip(applied).find(|(known, seen)| known.checksum(dialect) != seen.checksum);
@@ -148,6 +149,20 @@ pub(crate) fn plan<'a>(
         return Err(OpenError::TooNew { schema, wanted, known });
     }
     Ok(migrations.get(applied.len()..).unwrap_or_default())
+}
+
+fn check(at: u32, migration: &Migration, dialect: Dialect) -> Result<(), OpenError> {
+    let Migration { version, name, oldest_binary, .. } = *migration;
+    if version != at {
+        return Err(OpenError::Numbering(version));
+    }
+    if oldest_binary > version {
+        return Err(OpenError::OldestBinary { version, oldest_binary });
+    }
+    if migration.text(dialect).to_ascii_uppercase().contains("DEFERRABLE") {
+        return Err(OpenError::Deferrable { version, name: name.to_owned() });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -192,6 +207,19 @@ mod tests {
             refused,
             "the schema is at version 3 and wants a program that knows version 3; this one knows 2"
         );
+    }
+
+    #[test]
+    fn a_constraint_that_could_fail_the_commit_of_others_is_refused() {
+        let text = "CREATE TABLE a (b INTEGER REFERENCES c (d) Deferrable Initially Deferred)";
+        let refused = planned(&[migration(1, text, 1)], &[]).unwrap_err();
+        assert!(refused.starts_with("migration 1 (step) has a DEFERRABLE constraint"), "{refused}");
+    }
+
+    #[test]
+    fn a_migration_that_its_own_program_would_not_know_is_refused() {
+        let refused = planned(&[migration(1, "one", 2)], &[]).unwrap_err();
+        assert_eq!(refused, "migration 1 wants a program that knows migration 2, which comes after it");
     }
 
     #[test]

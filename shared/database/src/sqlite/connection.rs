@@ -120,7 +120,13 @@ impl Connection {
         self.sqlite.prepare_cached(word)?.raw_execute().map(drop)
     }
 
-    /// Whether SQLite has given up the transaction by itself, as it does when the disk fails or is full.
+    /// Whether the last statement took longer than it may.
+    pub(super) fn has_stopped_a_statement(&self) -> bool {
+        self.alarm.rings()
+    }
+
+    /// Whether SQLite has given up the transaction by itself, as it does when the disk fails or is full, or when
+    /// a statement was stopped in the middle of a change.
     pub(super) fn lost_its_transaction(&self) -> bool {
         self.sqlite.is_autocommit()
     }

@@ -27,8 +27,12 @@ impl SqliteWriter {
     }
 
     /// Runs each batch under a savepoint of its own, so that only the one that fails fails.
-    fn run_all(&self, group: &[Pending]) -> Result<Vec<Result<(), CommitError>>, CommitError> {
-        group.iter().map(|pending| self.run_one(pending)).collect()
+    ///
+    /// # Errors
+    /// The place of the batch that ended the transaction for all, and why.
+    fn run_all(&self, group: &[Pending]) -> Result<Vec<Result<(), CommitError>>, (usize, CommitError)> {
+        let run = |(at, pending)| self.run_one(pending).map_err(|error| (at, error));
+        group.iter().enumerate().map(run).collect()
     }
 
     /// # Errors
@@ -69,27 +73,38 @@ impl SqliteWriter {
         }
     }
 
-    /// Commits as much of the group as can be, in one transaction.
+    /// Commits as much of the group as can be, in one transaction. A batch whose time was up in the middle of
+    /// a change has ended that for all, so the others go again without it.
     async fn commit_group(&mut self, mut group: Vec<Pending>) -> Vec<Settled> {
+        let mut settled = Vec::with_capacity(group.len());
         // Whoever has less time than the last one leaves by itself meanwhile.
-        let Some(patience) = group.iter().map(|pending| pending.deadline).max() else { return Vec::new() };
-        if let Err(error) = self.begin(patience).await {
-            return group.into_iter().map(|pending| (pending, Err(error.clone()))).collect();
-        }
-        group.retain(Pending::begin);
-        let outcomes = match self.run_all(&group) {
-            Ok(outcomes) => match self.commit() {
-                Ok(()) => outcomes,
-                Err(unknown) => {
-                    outcomes.into_iter().map(|outcome| outcome.and(Err(unknown.clone()))).collect()
-                }
-            },
-            Err(error) => {
-                self.roll_back();
-                vec![Err(CommitError::Unavailable(error.to_string())); group.len()]
+        while let Some(patience) = group.iter().map(|pending| pending.deadline).max() {
+            if let Err(error) = self.begin(patience).await {
+                settled.extend(group.drain(..).map(|pending| (pending, Err(error.clone()))));
+                break;
             }
-        };
-        group.into_iter().zip(outcomes).collect()
+            group.retain(Pending::begin);
+            let outcomes = match self.run_all(&group) {
+                Ok(outcomes) => match self.commit() {
+                    Ok(()) => outcomes,
+                    Err(unknown) => {
+                        outcomes.into_iter().map(|outcome| outcome.and(Err(unknown.clone()))).collect()
+                    }
+                },
+                Err((culprit, error)) if self.connection.has_stopped_a_statement() => {
+                    self.roll_back();
+                    group.iter().for_each(Pending::rest);
+                    settled.push((group.remove(culprit), Err(error)));
+                    continue;
+                }
+                Err((_, error)) => {
+                    self.roll_back();
+                    vec![Err(CommitError::Unavailable(error.to_string())); group.len()]
+                }
+            };
+            settled.extend(group.drain(..).zip(outcomes));
+        }
+        settled
     }
 }
 

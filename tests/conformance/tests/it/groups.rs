@@ -1,4 +1,6 @@
-use database::{Batch, CommitError, Database, params};
+use std::time::Duration;
+
+use database::{Batch, CommitError, Database, Sql, params};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
@@ -7,6 +9,7 @@ use crate::world::{ADD, AMOUNT, COUNT, INSERT, LINE, World, commit, note, number
 on_both! {
     one_batch_of_a_full_group_fails_alone_whatever_its_place_and_reason,
     many_failures_in_one_group_leave_the_others_alone,
+    a_change_that_takes_too_long_fails_alone,
     a_batch_is_kept_whole_or_not_at_all,
     constraints_have_the_same_names,
     what_is_too_large_is_refused_and_what_is_empty_commits,
@@ -86,6 +89,32 @@ async fn many_failures_in_one_group_leave_the_others_alone(world: World) {
         assert!(as_it_must, "batch {at} came to {outcome:?}");
     }
     assert_eq!(number(&database, COUNT, vec![]).await, 1 + 16);
+}
+
+async fn a_change_that_takes_too_long_fails_alone(mut world: World) {
+    /// Counts for longer than any test takes.
+    const ENDLESS: Sql = Sql::new(
+        "UPDATE notes SET amount = (WITH RECURSIVE n (i) AS \
+             (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT count(*) FROM n) WHERE id = $1",
+    );
+    world.config.timeouts.statement = Duration::from_millis(300);
+    let database = world.open().await;
+    let id = world.id();
+    commit(&database, note(id, "one", 1)).await.unwrap();
+    let batch = |at: usize| {
+        let mut batch = note(world.id(), &at.to_string(), 1);
+        if at == 5 {
+            batch.run(ENDLESS, params![id]);
+        }
+        batch
+    };
+    let outcomes = together(&database, (0..16).map(batch).collect()).await;
+    for (at, outcome) in outcomes.iter().enumerate() {
+        let as_it_must =
+            if at == 5 { matches!(outcome, Err(CommitError::Unavailable(_))) } else { *outcome == Ok(()) };
+        assert!(as_it_must, "batch {at} came to {outcome:?}");
+    }
+    assert_eq!(number(&database, COUNT, vec![]).await, 16);
 }
 
 async fn a_batch_is_kept_whole_or_not_at_all(world: World) {
