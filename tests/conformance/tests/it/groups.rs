@@ -4,7 +4,9 @@ use database::{Batch, CommitError, Database, Sql, params};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use crate::world::{ADD, AMOUNT, COUNT, INSERT, LINE, World, commit, note, number, soon};
+use crate::world::{
+    ADD, AMOUNT, COUNT, FULL, INSERT, LINE, World, commit, note, note_at, number, soon, until_full,
+};
 
 on_both! {
     one_batch_of_a_full_group_fails_alone_whatever_its_place_and_reason,
@@ -16,24 +18,33 @@ on_both! {
     a_closed_database_does_what_waited_and_refuses_the_rest,
 }
 
-/// As many as a group holds.
-const FULL: usize = 64;
-
 /// Why a batch must fail, with what it must fail.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     Constraint,
     Count,
+    /// Seen before anything is sent, where the server tells its parameters' types.
     Type,
+    /// Seen when the statement runs.
+    Value,
 }
 
+const FAULTS: [Fault; 4] = [Fault::Constraint, Fault::Count, Fault::Type, Fault::Value];
+
+/// Text for a whole number.
+const MUCH: Sql = Sql::per_dialect(
+    "INSERT INTO notes (id, name, amount) VALUES ($1, $2, CAST($3 || '' AS BIGINT))",
+    "INSERT INTO notes (id, name, amount) VALUES ($1, $2, $3)",
+);
+
 impl Fault {
-    fn batch(self, taken: &str, name: &str, id: Uuid) -> Batch {
-        let mut batch = note(id, name, 1);
+    /// Makes `batch`, which has one statement, fail.
+    fn spoil(self, mut batch: Batch) -> Batch {
         match self {
-            Self::Constraint => batch.run(INSERT, params![Uuid::max(), taken, 1_i64, None::<i64>]),
+            Self::Constraint => batch.run(INSERT, params![Uuid::max(), "taken", 1_i64, None::<i64>]),
             Self::Count => batch.expect(1, ADD, params![1_i64, Uuid::max()]),
             Self::Type => batch.run(INSERT, params![Uuid::max(), 7_i64, "much", None::<i64>]),
+            Self::Value => batch.run(MUCH, params![Uuid::max(), "other", "much"]),
         };
         batch
     }
@@ -44,7 +55,9 @@ impl Fault {
             (Self::Count, Err(error)) => {
                 *error == CommitError::Count { statement: 1, expected: 1, actual: 0 }
             }
-            (Self::Type, Err(error)) => matches!(error, CommitError::Rejected { statement: 1, .. }),
+            (Self::Type | Self::Value, Err(error)) => {
+                matches!(error, CommitError::Rejected { statement: 1, .. })
+            }
             (_, Ok(())) => false,
         }
     }
@@ -58,37 +71,42 @@ async fn together(database: &Database, batches: Vec<Batch>) -> Vec<Result<(), Co
 async fn one_batch_of_a_full_group_fails_alone_whatever_its_place_and_reason(world: World) {
     let database = world.open().await;
     commit(&database, note(world.id(), "taken", 1)).await.unwrap();
-    for (round, fault) in [Fault::Constraint, Fault::Count, Fault::Type].into_iter().enumerate() {
+    for fault in FAULTS {
         for place in 0..FULL {
-            let batch = |at: usize| {
-                let (id, name) = (world.id(), format!("{round} {place} {at}"));
-                if at == place { fault.batch("taken", &name, id) } else { note(id, &name, 1) }
+            let attempt = async |number: usize| {
+                let batch = |at: usize| {
+                    let batch = note_at(at, world.id(), &format!("{fault:?} {place} {number} {at}"), 1);
+                    if at == place { fault.spoil(batch) } else { batch }
+                };
+                together(&database, (0..FULL).map(batch).collect()).await
             };
-            let outcomes = together(&database, (0..FULL).map(batch).collect()).await;
+            let outcomes = until_full(&world, attempt).await;
             for (at, outcome) in outcomes.iter().enumerate() {
                 let as_it_must = if at == place { fault.is(outcome) } else { *outcome == Ok(()) };
                 assert!(as_it_must, "{fault:?} at {place} of {FULL}: batch {at} came to {outcome:?}");
             }
         }
     }
-    let kept = i64::try_from(1 + 3 * FULL * (FULL - 1)).unwrap();
-    assert_eq!(number(&database, COUNT, vec![]).await, kept);
+    let spoilt = Sql::new("SELECT count(*) FROM notes WHERE name IN ('other')");
+    assert_eq!(number(&database, spoilt, vec![]).await, 0);
 }
 
 async fn many_failures_in_one_group_leave_the_others_alone(world: World) {
     let database = world.open().await;
     commit(&database, note(world.id(), "taken", 1)).await.unwrap();
-    let faults = [Fault::Constraint, Fault::Count, Fault::Type];
-    let batch = |at: usize| match faults.get(at % 4) {
-        Some(fault) => fault.batch("taken", &format!("{at}"), world.id()),
-        None => note(world.id(), &format!("{at}"), 1),
+    let before = number(&database, COUNT, vec![]).await;
+    let fault_at = |at: usize| FAULTS.get(at % (FAULTS.len() + 1));
+    let batch = |at: usize| {
+        let batch = note_at(at, world.id(), &at.to_string(), 1);
+        fault_at(at).map_or_else(|| batch.clone(), |fault| fault.spoil(batch.clone()))
     };
     let outcomes = together(&database, (0..FULL).map(batch).collect()).await;
     for (at, outcome) in outcomes.iter().enumerate() {
-        let as_it_must = faults.get(at % 4).map_or(*outcome == Ok(()), |fault| fault.is(outcome));
+        let as_it_must = fault_at(at).map_or(*outcome == Ok(()), |fault| fault.is(outcome));
         assert!(as_it_must, "batch {at} came to {outcome:?}");
     }
-    assert_eq!(number(&database, COUNT, vec![]).await, 1 + 16);
+    let kept = (0..FULL).filter(|at| fault_at(*at).is_none()).count();
+    assert_eq!(number(&database, COUNT, vec![]).await - before, i64::try_from(kept).unwrap());
 }
 
 async fn a_change_that_takes_too_long_fails_alone(mut world: World) {

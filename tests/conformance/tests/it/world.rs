@@ -99,6 +99,7 @@ pub(crate) const COUNT: Sql = Sql::new("SELECT count(*) FROM notes");
 /// Where a test's data is, and what it takes to open it any number of times.
 pub(crate) struct World {
     pub(crate) env: Env,
+    pub(crate) metrics: Metrics,
     pub(crate) config: Config,
     /// A connection of the test's own to the same database, where that is a server's.
     pub(crate) outsider: Option<Outsider>,
@@ -109,7 +110,7 @@ impl World {
     pub(crate) fn sqlite() -> Self {
         let directory = tempfile::tempdir().expect("the machine has a directory for temporary files");
         let config = Config::sqlite(SqliteConfig::at(directory.path().join("test.db")));
-        Self { env: Env::system(1), config, outsider: None, _directory: Some(directory) }
+        Self { env: Env::system(1), metrics: metrics(), config, outsider: None, _directory: Some(directory) }
     }
 
     /// Nothing where no server was started.
@@ -129,7 +130,8 @@ impl World {
         Outsider::connect(&server.at("postgres"), &env).await.run(&format!("CREATE DATABASE {name}")).await;
         let postgres = server.at(&name);
         let outsider = Some(Outsider::connect(&postgres, &env).await);
-        Self { env, config: Config::postgres(postgres), outsider, _directory: None }
+        let config = Config::postgres(postgres);
+        Self { env, metrics: metrics(), config, outsider, _directory: None }
     }
 
     /// Opens the database as a process would.
@@ -138,8 +140,18 @@ impl World {
     }
 
     pub(crate) async fn open_with(&self, migrations: &[Migration]) -> Result<Database, database::OpenError> {
-        let metrics = Metrics::new(&ServiceName::new("test"), "0");
-        Database::open(&self.env, &metrics, &self.config, migrations).await
+        Database::open(&self.env, &self.metrics, &self.config, migrations).await
+    }
+
+    /// How many groups there were, and how many batches in them.
+    pub(crate) fn groups(&self) -> (usize, usize) {
+        let text = self.metrics.render();
+        let figure = |name: &str| -> usize {
+            let line = text.lines().find(|line| line.starts_with(name)).expect("it is a metric of ours");
+            let value = line.rsplit(' ').next().expect("a metric has a value");
+            value.trim_end_matches(".0").parse().expect("the value is a number")
+        };
+        (figure("db_group_batches_count"), figure("db_group_batches_sum"))
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -162,6 +174,10 @@ impl World {
     pub(crate) fn outsider(&self) -> &Outsider {
         self.outsider.as_ref().expect("this test is for PostgreSQL")
     }
+}
+
+fn metrics() -> Metrics {
+    Metrics::new(&ServiceName::new("test"), "0")
 }
 
 /// The server that `cargo xtask test` started.
@@ -210,8 +226,39 @@ pub(crate) fn soon() -> Deadline {
 /// A batch that makes a note.
 pub(crate) fn note(id: Uuid, name: &str, amount: i64) -> Batch {
     let mut batch = Batch::new();
-    batch.key(id).run(INSERT, vec![id.into(), name.into(), amount.into(), Value::Null]);
+    batch.key(id);
+    add_note(&mut batch, id, name, amount);
     batch
+}
+
+/// A batch that makes a note, and that stands at `place` of a group of up to a hundred.
+pub(crate) fn note_at(place: usize, id: Uuid, name: &str, amount: i64) -> Batch {
+    let mut batch = Batch::new();
+    batch.key(format_args!("{place:02}"));
+    add_note(&mut batch, id, name, amount);
+    batch
+}
+
+fn add_note(batch: &mut Batch, id: Uuid, name: &str, amount: i64) {
+    batch.run(INSERT, vec![id.into(), name.into(), amount.into(), Value::Null]);
+}
+
+/// As many batches as a group holds.
+pub(crate) const FULL: usize = 64;
+
+/// Makes the attempt, which is told its number, until the [`FULL`] batches that it commits at once came to be one
+/// group.
+pub(crate) async fn until_full<T>(world: &World, attempt: impl AsyncFn(usize) -> T) -> T {
+    /// A group gathers as many as the one before had, so that soon one is full.
+    const MOST: usize = 100;
+    for number in 0..MOST {
+        let (groups, batches) = world.groups();
+        let outcome = attempt(number).await;
+        if world.groups() == (groups + 1, batches + FULL) {
+            return outcome;
+        }
+    }
+    panic!("none of {MOST} groups was full");
 }
 
 pub(crate) async fn commit(database: &Database, batch: Batch) -> Result<(), CommitError> {
