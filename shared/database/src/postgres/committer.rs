@@ -5,19 +5,24 @@ use runtime::Deadline;
 
 use super::connection::{Connection, Connector, misfit};
 use super::error::{Trouble, commit_error, text};
-use super::group::{Ended, run};
+use super::group::{Share, Verdict, run};
 use super::receipt::{self, LEAVE};
 use crate::group::{Pending, Settled};
-use crate::{Batch, CommitError, params};
+use crate::{Batch, CommitError};
 
 /// How often a group is begun again after it is certain that it did not happen.
 const MOST_ATTEMPTS: usize = 4;
+
+/// Batches of one share: so many go again when one of them fails. With fewer, more time is spent on receipts.
+const SHARE: usize = 16;
 
 /// How long a group waits for a server that restarts before its callers are told that it is away.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The longest pause between two attempts to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+
+const NO_ANSWER: &str = "the server did not answer";
 
 /// Commits groups over one connection, which it makes anew when it is lost.
 pub(super) struct Committer {
@@ -30,8 +35,8 @@ pub(super) struct Committer {
 struct Work {
     left: Vec<Pending>,
     settled: Vec<Settled>,
-    /// Batches that have failed the transaction for all.
-    culprits: usize,
+    /// Attempts in which batches have failed.
+    failures: usize,
 }
 
 impl Committer {
@@ -39,13 +44,12 @@ impl Committer {
         Self { connector: Arc::clone(connector), lock_timeout, connection: None }
     }
 
-    /// Commits as much of the group as can be, in one transaction.
+    /// Commits as much of the group as can be in one transaction, in one round trip.
     ///
-    /// First in one round trip. If a batch fails, it is left out and the others run again at once, which costs
-    /// them what it cost before. If one more fails, each runs behind a savepoint of its own: still one fsync
-    /// for all of them, however many fail then.
+    /// If a batch fails, only its share does, and the others of that share go again at once. If one of those
+    /// fails too, each is a share of its own: still one fsync for all of them, however many fail then.
     pub(super) async fn commit(&mut self, group: Vec<Pending>) -> Vec<Settled> {
-        let mut work = Work { settled: Vec::with_capacity(group.len()), left: group, culprits: 0 };
+        let mut work = Work { settled: Vec::with_capacity(group.len()), left: group, failures: 0 };
         for _ in 0..MOST_ATTEMPTS {
             work.refuse_late();
             let Some(deadline) = work.deadline() else { break };
@@ -61,7 +65,7 @@ impl Committer {
             Err(reason) => return work.refuse(&CommitError::Unavailable(reason)),
         };
         let prepared = deadline.bound(work.prepare(&mut connection)).await;
-        if let Err(reason) = prepared.unwrap_or_else(|_| Err("the server did not answer".to_owned())) {
+        if let Err(reason) = prepared.unwrap_or_else(|_| Err(NO_ANSWER.to_owned())) {
             // Nothing of it has been sent, so the next attempt may begin at once.
             return tracing::debug!(reason, "the connection was lost before a group began");
         }
@@ -70,31 +74,38 @@ impl Committer {
             self.connection = Some(connection);
             return;
         }
-        let receipt = self.connector.env().ids.uuid();
-        let leave = params![connection.last_receipt(), receipt];
-        let ended = deadline.bound(run(&connection, &work.left, &leave, work.culprits > 1)).await;
-        match ended.unwrap_or_else(|_| Ended::lost("the server did not answer", &work.left)) {
-            Ended::Committed(outcomes) => {
-                connection.left(receipt);
-                self.connection = Some(connection);
-                work.settle_all(outcomes);
-            }
-            Ended::FailedBy(culprit, error) => {
-                self.connection = Some(connection);
-                work.leave_out(culprit, error);
-            }
-            Ended::RolledBack(reason) => work.refuse(&CommitError::Unavailable(reason)),
-            Ended::Lost(reason, outcomes) => {
-                drop(connection);
-                match receipt::settle(&self.connector, receipt, deadline).await {
-                    Ok(true) => work.settle_all(outcomes),
-                    Ok(false) => tracing::info!(reason, "a group whose connection was lost runs again"),
-                    Err(silence) => work.refuse(&CommitError::Unknown(format!("{reason}; {silence}"))),
+        let ids = &self.connector.env().ids;
+        let shares = Share::divide(work.left.len(), work.share_size(), &connection, || ids.uuid());
+        let ran = deadline.bound(run(&connection, &work.left, &shares)).await;
+        match ran.unwrap_or_else(|_| Err(NO_ANSWER.to_owned())) {
+            Ok(verdicts) => {
+                for (at, share) in shares.iter().enumerate() {
+                    if matches!(verdicts[at], Verdict::Committed) {
+                        connection.left(at, share.receipt);
+                    }
                 }
+                self.connection = Some(connection);
+                work.take_in(&shares, verdicts);
+            }
+            Err(reason) => {
+                drop(connection);
+                self.find_out(work, &shares, &reason, deadline).await;
             }
         }
-        // What is still left has certainly not happened.
-        work.left.iter().for_each(Pending::rest);
+    }
+
+    /// Settles a group whose answer was lost for `reason`.
+    async fn find_out(&self, work: &mut Work, shares: &[Share], reason: &str, deadline: Deadline) {
+        let receipts: Vec<_> = shares.iter().map(|share| share.receipt).collect();
+        match receipt::settle(&self.connector, &receipts, deadline).await {
+            Ok(committed) => {
+                tracing::info!(reason, "a group whose connection was lost was looked up");
+                let verdict =
+                    |is_committed| if is_committed { Verdict::Committed } else { Verdict::NotCommitted };
+                work.take_in(shares, committed.into_iter().map(verdict).collect());
+            }
+            Err(silence) => work.refuse(&CommitError::Unknown(format!("{reason}; {silence}"))),
+        }
     }
 
     async fn connected(&mut self, deadline: Deadline) -> Result<Connection, String> {
@@ -108,7 +119,7 @@ impl Committer {
             let reason = match deadline.bound(connecting).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(reason)) => reason,
-                Err(_) => "the server did not answer".to_owned(),
+                Err(_) => NO_ANSWER.to_owned(),
             };
             if patience.has_passed() {
                 return Err(reason);
@@ -141,10 +152,28 @@ impl Work {
         self.settle_all(vec![Err(error.clone()); self.left.len()]);
     }
 
-    fn leave_out(&mut self, culprit: usize, error: CommitError) {
-        let pending = self.left.remove(culprit);
-        self.settle(pending, Err(error));
-        self.culprits += 1;
+    fn share_size(&self) -> usize {
+        if self.failures < 2 { SHARE } else { 1 }
+    }
+
+    /// Settles what the shares of the group came to. What is left has certainly not happened.
+    fn take_in(&mut self, shares: &[Share], verdicts: Vec<Verdict>) {
+        self.failures += usize::from(verdicts.iter().any(|verdict| matches!(verdict, Verdict::FailedBy(..))));
+        let mut group = std::mem::take(&mut self.left).into_iter().enumerate();
+        for (share, verdict) in shares.iter().zip(verdicts) {
+            for (at, pending) in group.by_ref().take(share.batches.len()) {
+                match &verdict {
+                    Verdict::Committed => self.settle(pending, Ok(())),
+                    Verdict::FailedBy(culprit, error) if at == *culprit => {
+                        self.settle(pending, Err(error.clone()));
+                    }
+                    Verdict::FailedBy(..) | Verdict::NotCommitted => {
+                        pending.rest();
+                        self.left.push(pending);
+                    }
+                }
+            }
+        }
     }
 
     /// The group may go on without it for a while, so its caller may leave if it did not happen.

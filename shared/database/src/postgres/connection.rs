@@ -33,7 +33,7 @@ pub(super) struct Connection {
     client: Client,
     prepared: HashMap<(&'static str, Option<Expected>), Statement>,
     since: Instant,
-    last_receipt: Uuid,
+    receipts: Vec<Uuid>,
 }
 
 impl Connector {
@@ -74,16 +74,12 @@ impl Connector {
     /// # Errors
     /// The reason, in words.
     pub(super) async fn connect(&self, lock: Duration, statement: Duration) -> Result<Connection, String> {
-        let ready = async {
+        // Boxed, because this is large and every read that might have to connect would carry it along.
+        let ready = Box::pin(async {
             let client = self.dial().await.map_err(|error| text(&error))?;
             self.prepare_session(&client, lock, statement).await?;
-            Ok(Connection {
-                client,
-                prepared: HashMap::new(),
-                since: Instant::now(),
-                last_receipt: Uuid::nil(),
-            })
-        };
+            Ok(Connection { client, prepared: HashMap::new(), since: Instant::now(), receipts: Vec::new() })
+        });
         // The driver's own timeout covers only the socket, not a server that accepts and says nothing.
         timeout(self.timeouts.connect, ready)
             .await
@@ -157,14 +153,15 @@ impl Connection {
         self.client.is_closed()
     }
 
-    /// The receipt of the last transaction that committed here, which nobody needs any more.
-    pub(super) fn last_receipt(&self) -> Uuid {
-        self.last_receipt
+    /// The receipt that a transaction's share number `at` last left here, which nobody needs any more.
+    pub(super) fn last_receipt(&self, at: usize) -> Uuid {
+        self.receipts.get(at).copied().unwrap_or_default()
     }
 
-    /// Notes that the transaction that left `receipt` has committed.
-    pub(super) fn left(&mut self, receipt: Uuid) {
-        self.last_receipt = receipt;
+    /// Notes that a transaction whose share number `at` left `receipt` has committed.
+    pub(super) fn left(&mut self, at: usize, receipt: Uuid) {
+        self.receipts.resize(self.receipts.len().max(at + 1), Uuid::nil());
+        self.receipts[at] = receipt;
     }
 
     pub(super) fn age(&self) -> Duration {
@@ -179,7 +176,8 @@ impl Connection {
     ) -> Result<&Statement, tokio_postgres::Error> {
         let key = (sql.text(Dialect::Postgres), expected);
         if !self.prepared.contains_key(&key) {
-            let statement = self.client.prepare(&checked(key.0, expected)).await?;
+            // Boxed for the same reason as connecting.
+            let statement = Box::pin(self.client.prepare(&checked(key.0, expected))).await?;
             self.prepared.insert(key, statement);
         }
         Ok(&self.prepared[&key])

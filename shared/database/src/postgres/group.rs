@@ -1,6 +1,9 @@
 //! One group as one transaction.
 
+use std::ops::Range;
+
 use tokio_postgres::Error;
+use uuid::Uuid;
 
 use super::connection::Connection;
 use super::error::{Trouble, commit_error};
@@ -8,144 +11,137 @@ use super::pipeline::Pipeline;
 use super::receipt::LEAVE;
 use crate::batch::Statement;
 use crate::group::Pending;
-use crate::{CommitError, Value};
+use crate::{CommitError, Value, params};
 
-/// How a group's transaction ended.
-pub(super) enum Ended {
-    /// It committed, with what each batch came to.
-    Committed(Vec<Result<(), CommitError>>),
-    /// One batch failed, and the transaction with it.
+/// Batches of a group that stand behind one savepoint and leave one receipt: they happen together or not at
+/// all, whatever becomes of the other shares of the transaction.
+pub(super) struct Share {
+    pub(super) batches: Range<usize>,
+    pub(super) receipt: Uuid,
+    leave: Vec<Value>,
+}
+
+/// What became of a share.
+pub(super) enum Verdict {
+    Committed,
+    /// Nothing of it happened, because the batch at this place of the group failed.
     FailedBy(usize, CommitError),
-    /// Nothing was kept, for no batch's fault.
-    RolledBack(String),
-    /// The answer was lost; this is what each batch comes to if the transaction has committed.
-    Lost(String, Vec<Result<(), CommitError>>),
+    /// Nothing of it happened, for no batch's fault.
+    NotCommitted,
 }
 
-impl Ended {
-    pub(super) fn lost(reason: impl Into<String>, group: &[Pending]) -> Self {
-        Self::Lost(reason.into(), vec![Ok(()); group.len()])
+impl Share {
+    /// Shares of `size` batches; each takes away the receipt that one before it left on this connection.
+    pub(super) fn divide(
+        batches: usize,
+        size: usize,
+        connection: &Connection,
+        mut id: impl FnMut() -> Uuid,
+    ) -> Vec<Self> {
+        let share = |(at, start): (usize, usize)| {
+            let receipt = id();
+            let leave = params![connection.last_receipt(at), receipt];
+            Self { batches: start..batches.min(start + size), receipt, leave }
+        };
+        (0..batches).step_by(size).enumerate().map(share).collect()
     }
 }
 
-/// Runs the group, whose statements have been prepared, and leaves a receipt with `leave`.
-pub(super) async fn run(connection: &Connection, group: &[Pending], leave: &[Value], apart: bool) -> Ended {
-    if !apart {
-        return run_together(connection, group, leave).await;
-    }
-    match run_apart(connection, group).await {
-        Ok(outcomes) => commit_apart(connection, leave, outcomes).await,
-        // Nobody has said COMMIT, and leaving the connection rolls back.
-        Err(reason) => Ended::lost(reason, group),
-    }
-}
-
-/// Everything in one round trip: an error anywhere turns the COMMIT into a rollback.
-async fn run_together(connection: &Connection, group: &[Pending], leave: &[Value]) -> Ended {
+/// Runs the group, whose statements have been prepared, in one round trip.
+///
+/// After a share come `SAVEPOINT s` and `ROLLBACK TO s`. If all went well, the savepoint is taken after the
+/// share, so that rolling back to it changes nothing. If not, taking it fails like everything in a failed
+/// transaction, and rolling back goes to the savepoint of the same name that was taken before the share.
+///
+/// # Errors
+/// The reason why it is not known what happened.
+pub(super) async fn run(
+    connection: &Connection,
+    group: &[Pending],
+    shares: &[Share],
+) -> Result<Vec<Verdict>, String> {
     let client = connection.client();
+    // The only share needs no savepoint: what it fails is the transaction.
+    let apart = shares.len() > 1;
     let mut pipeline = Pipeline::default();
     pipeline.control(client, "BEGIN");
-    for (_, _, statement) in statements(group) {
-        add(&mut pipeline, connection, statement);
+    if apart {
+        pipeline.control(client, "SAVEPOINT s");
     }
-    pipeline.statement(client, connection.prepared(LEAVE, None), leave);
-    pipeline.control(client, "COMMIT");
-    let answers = pipeline.run().await;
-    // The first answer is to BEGIN, and those after the statements' belong to the receipt and the COMMIT.
-    let failed = answers.iter().enumerate().find_map(|(at, answer)| Some((at, answer.as_ref().err()?)));
-    let Some((at, error)) = failed else { return Ended::Committed(vec![Ok(()); group.len()]) };
-    match (Trouble::of(error), at.checked_sub(1).and_then(|at| statements(group).nth(at))) {
-        (Trouble::Refused(refused), Some((batch, index, statement))) => {
-            Ended::FailedBy(batch, commit_error(index, statement.expected, &refused))
+    for share in shares {
+        for (_, _, Statement { sql, params, expected }) in statements(group, share) {
+            pipeline.statement(client, connection.prepared(*sql, *expected), params);
         }
-        (Trouble::Refused(refused), None) => Ended::RolledBack(refused.to_string()),
-        (Trouble::Lost(reason), _) => Ended::lost(reason, group),
+        pipeline.statement(client, connection.prepared(LEAVE, None), &share.leave);
+        if apart {
+            pipeline.control(client, "SAVEPOINT s");
+            pipeline.control(client, "ROLLBACK TO SAVEPOINT s");
+        }
     }
+    pipeline.control(client, "COMMIT");
+    let mut answers = pipeline.run().await.into_iter();
+    expect_done(&mut answers)?;
+    if apart {
+        expect_done(&mut answers)?;
+    }
+    let verdicts: Result<_, _> =
+        shares.iter().map(|share| verdict(group, share, apart, &mut answers)).collect();
+    expect_done(&mut answers)?;
+    verdicts
 }
 
-/// Every statement with its batch's place in the group and its own in the batch.
-fn statements(group: &[Pending]) -> impl Iterator<Item = (usize, usize, &Statement)> {
-    group.iter().enumerate().flat_map(|(at, pending)| {
-        pending.batch.statements.iter().enumerate().map(move |(index, statement)| (at, index, statement))
+/// The statements of a share, each with its batch's place in the group and its own in the batch.
+fn statements<'a>(
+    group: &'a [Pending],
+    share: &'a Share,
+) -> impl Iterator<Item = (usize, usize, &'a Statement)> {
+    share.batches.clone().flat_map(|at| {
+        let statements = group[at].batch.statements.iter().enumerate();
+        statements.map(move |(index, statement)| (at, index, statement))
     })
 }
 
-fn add<'a>(pipeline: &mut Pipeline<'a>, connection: &'a Connection, statement: &'a Statement) {
-    let prepared = connection.prepared(statement.sql, statement.expected);
-    pipeline.statement(connection.client(), prepared, &statement.params);
-}
+type Answer = Result<u64, Error>;
 
-/// Runs each batch behind a savepoint, all in one round trip, and tells what each came to.
-///
-/// After a batch come `SAVEPOINT s` and `ROLLBACK TO s`. If all went well, the savepoint is taken after the
-/// batch, so that rolling back to it changes nothing. If not, taking it fails like everything in a failed
-/// transaction, and rolling back goes to the savepoint of the same name that was taken before the batch.
-///
-/// # Errors
-/// The reason why the transaction cannot go on.
-async fn run_apart(
-    connection: &Connection,
+/// What became of the share whose answers come next.
+fn verdict(
     group: &[Pending],
-) -> Result<Vec<Result<(), CommitError>>, String> {
-    let client = connection.client();
-    let mut pipeline = Pipeline::default();
-    pipeline.control(client, "BEGIN");
-    pipeline.control(client, "SAVEPOINT s");
-    for pending in group {
-        for statement in &pending.batch.statements {
-            add(&mut pipeline, connection, statement);
-        }
-        pipeline.control(client, "SAVEPOINT s");
-        pipeline.control(client, "ROLLBACK TO SAVEPOINT s");
-    }
-    let mut answers = pipeline.run().await.into_iter();
-    let mut expect_done = |what: &str| match answers.next() {
-        Some(Ok(_)) => Ok(()),
-        Some(Err(error)) => Err(format!("{what}: {error}")),
-        None => Err(format!("{what}: no answer")),
-    };
-    expect_done("BEGIN")?;
-    expect_done("SAVEPOINT")?;
-    group.iter().map(|pending| outcome_of(pending, &mut answers)).collect()
-}
-
-/// What the batch whose answers come next came to.
-fn outcome_of(
-    pending: &Pending,
-    answers: &mut impl Iterator<Item = Result<u64, Error>>,
-) -> Result<Result<(), CommitError>, String> {
-    let mut outcome = Ok(());
-    for (index, statement) in pending.batch.statements.iter().enumerate() {
-        let Some(Err(error)) = answers.next() else { continue };
-        if outcome.is_ok() {
-            outcome = match Trouble::of(&error) {
-                Trouble::Refused(refused) => Err(commit_error(index, statement.expected, &refused)),
+    share: &Share,
+    apart: bool,
+    answers: &mut impl Iterator<Item = Answer>,
+) -> Result<Verdict, String> {
+    let mut verdict = Verdict::Committed;
+    for (batch, index, statement) in statements(group, share) {
+        // What comes after a failure only says that the transaction has failed.
+        if let (Some(Err(error)), Verdict::Committed) = (answers.next(), &verdict) {
+            verdict = match Trouble::of(&error) {
+                Trouble::Refused(refused) => {
+                    Verdict::FailedBy(batch, commit_error(index, statement.expected, &refused))
+                }
                 Trouble::Lost(reason) => return Err(reason),
             };
         }
     }
-    let savepoint = answers.next();
-    let rolled_back = answers.next();
-    match (savepoint, rolled_back) {
-        (Some(Ok(_)), Some(Ok(_))) if outcome.is_ok() => Ok(outcome),
-        (Some(Err(_)), Some(Ok(_))) if outcome.is_err() => Ok(outcome),
-        _ => Err("the transaction could not go on after a batch".to_owned()),
+    let has_failed = matches!(verdict, Verdict::FailedBy(..));
+    for _ in 0..=usize::from(apart) {
+        // The receipt, and where there are several shares the savepoint after it.
+        if matches!(answers.next(), Some(Ok(_))) == has_failed {
+            return Err("a receipt could not be left".to_owned());
+        }
     }
+    if apart {
+        expect_done(answers)?;
+    }
+    Ok(verdict)
 }
 
-async fn commit_apart(
-    connection: &Connection,
-    leave: &[Value],
-    outcomes: Vec<Result<(), CommitError>>,
-) -> Ended {
-    let client = connection.client();
-    let mut pipeline = Pipeline::default();
-    pipeline.statement(client, connection.prepared(LEAVE, None), leave);
-    pipeline.control(client, "COMMIT");
-    let answers = pipeline.run().await;
-    match answers.into_iter().find_map(Result::err).map(|error| Trouble::of(&error)) {
-        None => Ended::Committed(outcomes),
-        Some(Trouble::Refused(refused)) => Ended::RolledBack(refused.to_string()),
-        Some(Trouble::Lost(reason)) => Ended::Lost(reason, outcomes),
+fn expect_done(answers: &mut impl Iterator<Item = Answer>) -> Result<(), String> {
+    match answers.next() {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => match Trouble::of(&error) {
+            Trouble::Refused(refused) => Err(refused.to_string()),
+            Trouble::Lost(reason) => Err(reason),
+        },
+        None => Err("the server did not answer".to_owned()),
     }
 }

@@ -12,9 +12,9 @@ use crate::CommitError;
 use crate::group::{Pending, Writer};
 use crate::metrics::DatabaseMetrics;
 
-/// A lane waits for a row for this part of the lock timeout and no longer, because everyone behind waits too.
-/// It is still many times what another lane's group holds a row for.
-const LANES_PART: u32 = 5;
+/// A lane waits so long for a row and no longer, because everyone in the group waits too: less than a group
+/// takes, so that they wait less than twice as long.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// A connection that writes groups. What contends with others leaves the lane and is tried on its own.
 pub(crate) struct Lane {
@@ -29,7 +29,7 @@ impl Lane {
         crowded: mpsc::Sender<Pending>,
         metrics: &DatabaseMetrics,
     ) -> Self {
-        let lock: Duration = connector.timeouts().lock / LANES_PART;
+        let lock = connector.timeouts().lock.min(PATIENCE);
         Self { committer: Committer::new(connector, lock), crowded, metrics: metrics.clone() }
     }
 

@@ -1,9 +1,9 @@
 //! How the outcome of a lost commit is found out.
 //!
-//! Each transaction inserts a row under a fresh id as its last statement. When the connection is lost before
-//! the answer, the same id is inserted from a new one as a refusal: if the transaction has committed, its
-//! receipt is found; if not, the refusal keeps it from ever committing, however late the server comes to
-//! it. Unlike asking for the status of a transaction id, this needs no round trip to learn the id before the
+//! Each transaction, or each share of a group's, inserts a row under a fresh id as its last statement. When
+//! the connection is lost before the answer, the same id is inserted from a new one as a refusal: if it has
+//! committed, its receipt is found; if not, the refusal keeps it from ever committing, however late the server
+//! comes to it. Unlike asking for the status of a transaction id, this needs no round trip to learn the id before the
 //! commit, gives an answer while the old transaction still hangs, and holds on a promoted standby.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::connection::Connector;
 use super::error::text;
 use crate::{OpenError, Sql};
 
-/// Leaves a receipt and takes away the connection's last one, whose outcome has long been known.
+/// Leaves a receipt and takes away one that the connection left before, whose outcome has long been known.
 pub(super) const LEAVE: Sql = Sql::per_dialect(
     "WITH known AS (DELETE FROM flotilla_receipts WHERE id = $1) \
      INSERT INTO flotilla_receipts (id, committed) VALUES ($2, true)",
@@ -33,14 +33,18 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// transaction whose connection is gone.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether the transaction that was to leave `receipt` has committed; if not, it never will.
+/// Which of what was to leave `receipts` has committed; the rest never will.
 ///
 /// # Errors
 /// The reason why that could not be found out until `deadline`.
-pub(super) async fn settle(connector: &Connector, receipt: Uuid, deadline: Deadline) -> Result<bool, String> {
+pub(super) async fn settle(
+    connector: &Connector,
+    receipts: &[Uuid],
+    deadline: Deadline,
+) -> Result<Vec<bool>, String> {
     let mut reason = "the connection was lost".to_owned();
     while !deadline.has_passed() {
-        match deadline.bound(ask(connector, receipt)).await {
+        match deadline.bound(ask(connector, receipts)).await {
             Ok(Ok(committed)) => return Ok(committed),
             Ok(Err(error)) => reason = error,
             Err(_) => break,
@@ -51,14 +55,18 @@ pub(super) async fn settle(connector: &Connector, receipt: Uuid, deadline: Deadl
     Err(reason)
 }
 
-async fn ask(connector: &Connector, receipt: Uuid) -> Result<bool, String> {
+async fn ask(connector: &Connector, receipts: &[Uuid]) -> Result<Vec<bool>, String> {
     let timeouts = connector.timeouts();
     let connection = connector.connect(timeouts.lock, timeouts.statement).await?;
-    // Waits for the old transaction if that has left its receipt and not yet ended.
-    let refuse = connection.client().execute(REFUSE, &[&receipt]).await;
-    refuse.map_err(|error| text(&error))?;
-    let look = connection.client().query_one(LOOK, &[&receipt]).await;
-    look.and_then(|row| row.try_get(0)).map_err(|error| text(&error))
+    let mut committed = Vec::with_capacity(receipts.len());
+    for receipt in receipts {
+        // Waits for the old transaction if that has left its receipt and not yet ended.
+        let refuse = connection.client().execute(REFUSE, &[receipt]).await;
+        refuse.map_err(|error| text(&error))?;
+        let look = connection.client().query_one(LOOK, &[receipt]).await;
+        committed.push(look.and_then(|row| row.try_get(0)).map_err(|error| text(&error))?);
+    }
+    Ok(committed)
 }
 
 /// Takes away what ended processes have left.

@@ -69,9 +69,9 @@ impl PostgresTransaction {
             Err(_) => "the server did not answer".to_owned(),
         };
         drop(self.connection);
-        match receipt::settle(&self.connector, receipt, deadline).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(CommitError::Unavailable(lost)),
+        match receipt::settle(&self.connector, &[receipt], deadline).await {
+            Ok(committed) if committed == [true] => Ok(()),
+            Ok(_) => Err(CommitError::Unavailable(lost)),
             Err(silence) => Err(CommitError::Unknown(format!("{lost}; {silence}"))),
         }
     }
@@ -111,11 +111,11 @@ fn refused(error: &tokio_postgres::Error) -> CommitError {
 
 async fn commit(connection: &mut Connection, receipt: Uuid) -> Result<(), tokio_postgres::Error> {
     connection.prepare(LEAVE, None).await?;
-    let leave = params![connection.last_receipt(), receipt];
+    let leave = params![connection.last_receipt(0), receipt];
     let mut pipeline = Pipeline::default();
     pipeline.statement(connection.client(), connection.prepared(LEAVE, None), &leave);
     pipeline.control(connection.client(), "COMMIT");
     pipeline.run().await.into_iter().try_for_each(|answer| answer.map(drop))?;
-    connection.left(receipt);
+    connection.left(0, receipt);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Connections that go at the worst moment: each caller is told what really happened, or that nobody knows.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use database::{Batch, CommitError, Database, params};
@@ -9,11 +10,12 @@ use runtime::Deadline;
 use uuid::Uuid;
 
 use crate::proxy::{Cut, Door, Proxy};
-use crate::world::{ADD, AMOUNT, COUNT, World, commit, note, number, soon};
+use crate::world::{ADD, AMOUNT, COUNT, FULL, World, commit, note, note_at, number, soon, until_full};
 
 on_postgres! {
     a_commit_whose_connection_goes_happens_once_wherever_it_is_cut,
     a_whole_group_whose_answer_is_lost_is_told_that_it_happened,
+    a_group_in_which_batches_fail_knows_its_outcome_wherever_its_answer_is_lost,
     a_commit_that_arrives_late_finds_that_it_was_given_up,
     an_outcome_that_cannot_be_asked_for_is_unknown,
     whoever_gives_up_before_the_lane_is_connected_knows_that_nothing_happened,
@@ -61,13 +63,35 @@ async fn a_whole_group_whose_answer_is_lost_is_told_that_it_happened(mut world: 
         assert_eq!(join_all(commits).await, vec![Ok(()); 64], "{cut:?}");
     }
     assert_eq!(number(&database, COUNT, vec![]).await, 1 + 128);
-    // With one that fails among them, the others run behind savepoints, and that COMMIT is cut.
-    proxy.cut_once(Cut::Nothing);
-    let names: Vec<String> =
-        (0..64).map(|at| if at == 7 { "taken".to_owned() } else { format!("apart {at}") }).collect();
-    let commits = join_all(names.iter().map(|name| commit(&database, note(world.id(), name, 0)))).await;
-    assert_eq!(commits.iter().filter(|outcome| outcome.is_ok()).count(), 63);
-    assert!(commits[7].as_ref().unwrap_err().violates("notes_name_key"));
+}
+
+async fn a_group_in_which_batches_fail_knows_its_outcome_wherever_its_answer_is_lost(mut world: World) {
+    let (database, proxy) = behind_a_proxy(&mut world).await;
+    commit(&database, note(world.id(), "taken", 0)).await.unwrap();
+    // Two of one share and one of another: the first commit is of the other shares, the second of what is left
+    // of those two, the third of what is left of one, each batch by itself.
+    let fails = |at: usize| [7, 8, 40].contains(&at);
+    for (passing, cut) in (0..3).flat_map(|passing| {
+        [Cut::AnswerToCommit, Cut::BeforeCommit, Cut::HalfwayThroughCommit].map(|cut| (passing, cut))
+    }) {
+        let attempt = async |number: usize| {
+            proxy.cut_after(passing, cut);
+            let name = |at: usize| {
+                if fails(at) { "taken".to_owned() } else { format!("{passing} {cut:?} {number} {at}") }
+            };
+            join_all((0..FULL).map(|at| commit(&database, note_at(at, world.id(), &name(at), 0)))).await
+        };
+        let before = number(&database, COUNT, vec![]).await;
+        let outcomes = until_full(&world, attempt).await;
+        for (at, outcome) in outcomes.iter().enumerate() {
+            match outcome {
+                Err(error) if fails(at) => assert!(error.violates("notes_name_key"), "{error:?}"),
+                outcome => assert_eq!(*outcome, Ok(()), "{at}, after {passing}, {cut:?}"),
+            }
+        }
+        let made = number(&database, COUNT, vec![]).await - before;
+        assert_eq!(made % 61, 0, "{made} notes, after {passing}, {cut:?}");
+    }
 }
 
 async fn a_commit_that_arrives_late_finds_that_it_was_given_up(mut world: World) {
@@ -118,23 +142,60 @@ async fn a_transaction_whose_answer_is_lost_knows_its_outcome(mut world: World) 
     assert_eq!(number(&database, AMOUNT, params![id]).await, 1);
 }
 
-/// Commits until each caller has made its notes; tells the ids that were acknowledged.
+/// Commits from so many callers for as long as `more` says for the caller's turn; tells the ids and their outcomes.
 async fn make_notes(
     world: &World,
     database: &Database,
     name: &str,
     callers: usize,
-    each: usize,
+    more: impl Fn(usize) -> bool,
 ) -> Vec<(Uuid, Result<(), CommitError>)> {
+    let more = &more;
     let caller = |caller: usize| async move {
         let mut made = Vec::new();
-        for turn in 0..each {
+        for turn in (0..).take_while(|turn| more(*turn)) {
             let id = world.id();
             made.push((id, commit(database, note(id, &format!("{name} {caller} {turn}"), 1)).await));
         }
         made
     };
     join_all((0..callers).map(caller)).await.into_iter().flatten().collect()
+}
+
+/// Makes notes for as long as `meanwhile` takes.
+async fn make_notes_during(
+    world: &World,
+    database: &Database,
+    name: &str,
+    meanwhile: impl Future<Output = ()>,
+) -> Vec<(Uuid, Result<(), CommitError>)> {
+    let is_over = AtomicBool::new(false);
+    let load = make_notes(world, database, name, 16, |_| !is_over.load(Ordering::Relaxed));
+    let meanwhile = async {
+        meanwhile.await;
+        is_over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(load, meanwhile).0
+}
+
+/// Waits until a few groups more have gone through.
+async fn a_few_groups(database: &Database) {
+    const NOTES: i64 = 20;
+    let notes = async || {
+        let counted = database.query(COUNT, vec![], soon()).await.ok()?;
+        counted[0].get::<i64>(0).ok()
+    };
+    let mut before = None;
+    let went_through = async {
+        loop {
+            match (before, notes().await) {
+                (None, now) => before = now,
+                (Some(before), Some(now)) if now >= before + NOTES => return,
+                _ => {}
+            }
+        }
+    };
+    soon().bound(went_through).await.expect("groups go through");
 }
 
 /// Every acknowledged note is there once, every refused one is not.
@@ -156,29 +217,15 @@ async fn check(database: &Database, made: &[(Uuid, Result<(), CommitError>)]) {
 }
 
 async fn connections_ended_under_load_lose_and_double_nothing(world: World) {
+    const TIMES: usize = 12;
     let database = world.open().await;
-    let (done, mut is_done) = tokio::sync::watch::channel(false);
-    let load = async {
-        let made = make_notes(&world, &database, "", 16, 60).await;
-        done.send_replace(true);
-        made
-    };
-    let ender = async {
-        let mut ended = 0;
-        while !*is_done.borrow_and_update() {
-            let before = world.outsider().number("SELECT count(*) FROM notes").await;
-            ended += world.outsider().end_connections().await;
-            // A few groups go through in between.
-            while world.outsider().number("SELECT count(*) FROM notes").await < before + 20
-                && !*is_done.borrow()
-            {
-                tokio::task::yield_now().await;
-            }
+    let ending = async {
+        for _ in 0..TIMES {
+            a_few_groups(&database).await;
+            assert!(world.outsider().end_connections().await > 0, "the lane was connected");
         }
-        ended
     };
-    let (made, ended) = tokio::join!(load, ender);
-    assert!(ended > 5, "only {ended} connections were ended");
+    let made = make_notes_during(&world, &database, "", ending).await;
     check(&database, &made).await;
 }
 
@@ -195,19 +242,19 @@ async fn a_server_that_stops_and_starts_is_found_again() {
     };
     for way_down in ["stop", "kill"] {
         let down_and_up = async {
+            a_few_groups(&database).await;
             assert_eq!(control(way_down).await, Ok(true), "{way_down}");
             assert_eq!(control("start").await, Ok(true), "start after {way_down}");
+            a_few_groups(&database).await;
         };
-        let (made, ()) = tokio::join!(make_notes(&world, &database, way_down, 8, 150), down_and_up);
+        let made = make_notes_during(&world, &database, way_down, down_and_up).await;
         check(&database, &made).await;
-        let after = make_notes(&world, &database, &format!("after {way_down}"), 1, 1).await;
-        assert_eq!(after[0].1, Ok(()), "it works again by itself");
     }
 }
 
 async fn receipts_do_not_pile_up(world: World) {
     let database = world.open().await;
-    let made = make_notes(&world, &database, "", 4, 50).await;
+    let made = make_notes(&world, &database, "", 4, |turn| turn < 50).await;
     check(&database, &made).await;
     assert!(world.outsider().number(RECEIPTS).await <= 2, "one for each connection that writes");
 }

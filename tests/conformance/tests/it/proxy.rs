@@ -42,7 +42,8 @@ pub(crate) struct Proxy {
 }
 
 struct Wire {
-    cut: Mutex<Cut>,
+    /// After how many commits that pass.
+    cut: Mutex<(usize, Cut)>,
     door: Mutex<Door>,
     release: Notify,
     delivered: Notify,
@@ -58,7 +59,7 @@ impl Proxy {
         let mut listener = env.net.bind((address, 0).into()).await.expect("a port is free");
         let addr = listener.local_addr().expect("it is bound");
         let wire = Arc::new(Wire {
-            cut: Mutex::new(Cut::Nothing),
+            cut: Mutex::new((0, Cut::Nothing)),
             door: Mutex::new(Door::Open),
             release: Notify::new(),
             delivered: Notify::new(),
@@ -84,7 +85,12 @@ impl Proxy {
 
     /// What becomes of the next commit; the one after that passes again.
     pub(crate) fn cut_once(&self, cut: Cut) {
-        *self.wire.cut.lock().expect("no test panics while holding it") = cut;
+        self.cut_after(0, cut);
+    }
+
+    /// What becomes of the commit after the next `passing` ones.
+    pub(crate) fn cut_after(&self, passing: usize, cut: Cut) {
+        *self.wire.cut.lock().expect("no test panics while holding it") = (passing, cut);
     }
 
     /// What becomes of those who connect from now on.
@@ -106,9 +112,20 @@ impl Wire {
 
     /// What is to be done about bytes from the caller.
     fn verdict(&self, bytes: &[u8]) -> Cut {
-        let mut cut = self.cut.lock().expect("no test panics while holding it");
-        let has_commit = bytes.windows(6).any(|window| window == b"COMMIT");
-        if has_commit { std::mem::replace(&mut *cut, Cut::Nothing) } else { Cut::Nothing }
+        let mut next = self.cut.lock().expect("no test panics while holding it");
+        if !bytes.windows(6).any(|window| window == b"COMMIT") {
+            return Cut::Nothing;
+        }
+        match *next {
+            (0, cut) => {
+                *next = (0, Cut::Nothing);
+                cut
+            }
+            (passing, cut) => {
+                *next = (passing - 1, cut);
+                Cut::Nothing
+            }
+        }
     }
 }
 
