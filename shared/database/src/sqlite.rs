@@ -8,12 +8,13 @@ mod writer;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use runtime::{Deadline, Env};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use self::connection::Connection;
+use self::connection::{BUSY_PAUSE, Connection, cannot_open};
 use self::reader::{Read, run_reader};
 pub(crate) use self::writer::SqliteTransaction;
 use self::writer::{Session, SqliteWriter};
@@ -21,6 +22,9 @@ use crate::group::{Job, MOST_WAITING, run_lane};
 use crate::metrics::DatabaseMetrics;
 use crate::migration::History;
 use crate::{CommitError, OpenError, ReadError, Row, Sql, SqliteConfig, Timeouts, Transaction, Value};
+
+/// How long to wait for another process that starts with the same file; it may migrate it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Queries that may wait for a reader; at tens of microseconds each they are all answered within moments.
 const MOST_READS_WAITING: usize = 1_024;
@@ -41,9 +45,9 @@ impl Sqlite {
         histories: &[History<'_>],
     ) -> Result<Self, OpenError> {
         make_directory_of(&config.path)?;
-        let mut connection = Connection::open_writer(config, timeouts)?;
+        let mut connection = when_unlocked(config, env, || Connection::open_writer(config, timeouts)).await?;
         for history in histories {
-            migrate::bring_up(&mut connection, env, history).await?;
+            migrate::bring_up(&mut connection, env, history, timeouts.migration).await?;
         }
         sync_directory_of(&config.path)?;
         let (writer, jobs) = mpsc::channel(MOST_WAITING);
@@ -52,7 +56,7 @@ impl Sqlite {
         let lane = run_lane(jobs, SqliteWriter::new(connection, env, metrics));
         env.tasks.spawn_dedicated("sqlite-writer", running.track_future(lane))?;
         for _ in 0..config.readers.max(1) {
-            let connection = Connection::open_reader(config, timeouts)?;
+            let connection = when_unlocked(config, env, || Connection::open_reader(config, timeouts)).await?;
             let reader = run_reader(queue.clone(), connection, env.random.clone());
             env.tasks.spawn_dedicated("sqlite-reader", running.track_future(reader))?;
         }
@@ -93,6 +97,24 @@ impl Sqlite {
         drop(self.writer.send(Job::Close).await);
         self.running.close();
         self.running.wait().await;
+    }
+}
+
+/// Opens a connection, waiting while another process that starts has the file locked.
+async fn when_unlocked(
+    config: &SqliteConfig,
+    env: &Env,
+    open: impl Fn() -> Result<Option<Connection>, OpenError>,
+) -> Result<Connection, OpenError> {
+    let patience = Deadline::within(PATIENCE);
+    loop {
+        match open()? {
+            Some(connection) => return Ok(connection),
+            None if patience.has_passed() => {
+                return Err(cannot_open(config, "another process keeps it locked"));
+            }
+            None => tokio::time::sleep(env.random.jitter(BUSY_PAUSE)).await,
+        }
     }
 }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use runtime::Deadline;
 use rusqlite::ffi;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, OpenFlags, ToSql, params_from_iter};
@@ -29,6 +30,7 @@ pub(super) struct Connection {
     sqlite: rusqlite::Connection,
     alarm: Alarm,
     statement_timeout: Duration,
+    end: Option<Deadline>,
 }
 
 /// When the statement that runs is to be stopped, in microseconds after `origin`.
@@ -50,53 +52,62 @@ impl Alarm {
 }
 
 impl Connection {
-    pub(super) fn open_writer(config: &SqliteConfig, timeouts: Timeouts) -> Result<Self, OpenError> {
+    /// Nothing while another process has the whole file locked, as for a moment when it makes it.
+    pub(super) fn open_writer(config: &SqliteConfig, timeouts: Timeouts) -> Result<Option<Self>, OpenError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let mut connection = Self::open(config, flags, timeouts)?;
-        connection.set_up(config, |sqlite| {
-            sqlite.pragma_update(None, "journal_mode", "WAL")?;
+        let mut mode = String::new();
+        let opened = Self::open(config, flags, timeouts, |sqlite| {
+            mode = sqlite.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
             // FULL syncs the log at each commit, and on macOS only this makes the drive write it down.
             sqlite.pragma_update(None, "synchronous", "FULL")?;
             sqlite.pragma_update(None, "fullfsync", true)?;
             sqlite.pragma_update(None, "foreign_keys", true)?;
             sqlite.pragma_update(None, "journal_size_limit", WAL_LIMIT)
         })?;
-        Ok(connection)
+        match opened {
+            Some(_) if mode != "wal" => Err(OpenError::Unsafe(format!(
+                "SQLite keeps {} in journal mode {mode}, not wal: it must be on a local file system",
+                config.path.display()
+            ))),
+            opened => Ok(opened),
+        }
     }
 
-    pub(super) fn open_reader(config: &SqliteConfig, timeouts: Timeouts) -> Result<Self, OpenError> {
-        let mut connection = Self::open(config, OpenFlags::SQLITE_OPEN_READ_WRITE, timeouts)?;
+    /// Nothing while another process has the whole file locked.
+    pub(super) fn open_reader(config: &SqliteConfig, timeouts: Timeouts) -> Result<Option<Self>, OpenError> {
         // The log's shared memory must be writable even for readers, so the restraint is a pragma's.
-        connection.set_up(config, |sqlite| sqlite.pragma_update(None, "query_only", true))?;
-        Ok(connection)
+        Self::open(config, OpenFlags::SQLITE_OPEN_READ_WRITE, timeouts, |sqlite| {
+            sqlite.pragma_update(None, "query_only", true)
+        })
     }
 
-    fn open(config: &SqliteConfig, flags: OpenFlags, timeouts: Timeouts) -> Result<Self, OpenError> {
+    fn open(
+        config: &SqliteConfig,
+        flags: OpenFlags,
+        timeouts: Timeouts,
+        set_up: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>,
+    ) -> Result<Option<Self>, OpenError> {
         // Each connection has one thread or task, so SQLite's own mutexes would only cost.
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let opened = match &config.vfs {
-            Some(vfs) => rusqlite::Connection::open_with_flags_and_vfs(&config.path, flags, vfs.as_str()),
-            None => rusqlite::Connection::open_with_flags(&config.path, flags),
-        };
-        let sqlite = opened.map_err(|error| cannot_open(config, &error))?;
-        let alarm = Alarm { origin: Instant::now(), at: Arc::new(AtomicU64::new(u64::MAX)) };
-        Ok(Self { sqlite, alarm, statement_timeout: timeouts.statement })
-    }
-
-    fn set_up(
-        &mut self,
-        config: &SqliteConfig,
-        pragmas: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>,
-    ) -> Result<(), OpenError> {
-        let alarm = self.alarm.clone();
-        let set_up = || {
+        let open = || {
+            let mut sqlite = match &config.vfs {
+                Some(vfs) => rusqlite::Connection::open_with_flags_and_vfs(&config.path, flags, vfs.as_str()),
+                None => rusqlite::Connection::open_with_flags(&config.path, flags),
+            }?;
+            let alarm = Alarm { origin: Instant::now(), at: Arc::new(AtomicU64::new(u64::MAX)) };
+            let rings = alarm.clone();
             // Whoever finds the file locked waits without holding up a thread: see `begin`.
-            self.sqlite.busy_timeout(Duration::ZERO)?;
-            self.sqlite.set_prepared_statement_cache_capacity(PREPARED);
-            self.sqlite.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || alarm.rings()))?;
-            pragmas(&self.sqlite)
+            sqlite.busy_timeout(Duration::ZERO)?;
+            sqlite.set_prepared_statement_cache_capacity(PREPARED);
+            sqlite.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || rings.rings()))?;
+            set_up(&sqlite)?;
+            Ok(Self { sqlite, alarm, statement_timeout: timeouts.statement, end: None })
         };
-        set_up().map_err(|error| cannot_open(config, &error))
+        match open() {
+            Ok(connection) => Ok(Some(connection)),
+            Err(error) if is_busy(&error) => Ok(None),
+            Err(error) => Err(cannot_open(config, &error.to_string())),
+        }
     }
 
     /// Runs `text`, which may hold several statements, without parameters.
@@ -179,8 +190,14 @@ impl Connection {
         Ok(Some(found))
     }
 
+    /// No statement runs beyond `end`.
+    pub(super) fn bound_statements(&mut self, end: Option<Deadline>) {
+        self.end = end;
+    }
+
     fn prepare(&self, sql: Sql) -> rusqlite::Result<CachedStatement<'_>> {
-        self.alarm.set(self.statement_timeout);
+        let left = self.end.map_or(Duration::MAX, Deadline::remaining);
+        self.alarm.set(self.statement_timeout.min(left));
         self.sqlite.prepare_cached(sql.text(Dialect::Sqlite))
     }
 }
@@ -209,8 +226,8 @@ fn value_of(value: ValueRef<'_>) -> Value {
     }
 }
 
-pub(super) fn cannot_open(config: &SqliteConfig, error: &rusqlite::Error) -> OpenError {
-    OpenError::Connect { database: format!("sqlite:{}", config.path.display()), reason: error.to_string() }
+pub(super) fn cannot_open(config: &SqliteConfig, reason: &str) -> OpenError {
+    OpenError::Connect { database: format!("sqlite:{}", config.path.display()), reason: reason.to_owned() }
 }
 
 fn extended_code(error: &rusqlite::Error) -> Option<i32> {

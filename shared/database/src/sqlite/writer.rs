@@ -187,9 +187,10 @@ impl SqliteTransaction {
         self.ask(|answer| Command::Run(sql, params, answer)).await
     }
 
-    /// Never given up half-way: the writer is at work on it and knows the outcome.
-    pub(crate) async fn commit(mut self, _: Deadline) -> Result<(), CommitError> {
-        self.ask(Command::Commit).await
+    pub(crate) async fn commit(mut self, deadline: Deadline) -> Result<(), CommitError> {
+        let answer = deadline.bound(self.ask(Command::Commit)).await;
+        let silence = || CommitError::Unknown("the deadline passed before the answer came".to_owned());
+        answer.unwrap_or_else(|_| Err(silence()))
     }
 
     async fn ask<T>(
@@ -217,12 +218,14 @@ impl Session {
         // A caller who has gone drops `commands` too, which rolls back below.
         drop(begun.send(outcome));
         if has_begun {
-            let end = Deadline::within(LIMIT);
+            let end = deadline.at_most(LIMIT);
+            writer.connection.bound_statements(Some(end));
             while let Ok(Some(command)) = end.bound(commands.recv()).await {
                 if writer.obey(command) {
-                    return;
+                    break;
                 }
             }
+            writer.connection.bound_statements(None);
             writer.roll_back();
         }
     }

@@ -1,4 +1,9 @@
-use database::{Migration, OpenError, params};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use database::{Config, Database, Migration, OpenError, SqliteConfig, params};
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
 
 use crate::world::{AMOUNT, SCHEMA, World, commit, note, number};
 
@@ -7,7 +12,10 @@ on_both! {
     an_edited_migration_is_refused,
     an_older_program_works_on_a_newer_schema_that_says_so,
     a_migration_that_fails_leaves_nothing_behind,
+    a_migration_that_takes_longer_than_it_may_is_stopped,
 }
+
+on_sqlite! { processes_that_make_one_file_at_once_all_open_it }
 
 const fn later(version: u32, text: &'static str, oldest_binary: u32) -> Migration {
     Migration { version, name: "later", postgres: text, sqlite: text, oldest_binary }
@@ -22,6 +30,40 @@ async fn processes_that_start_at_once_migrate_once(world: World) {
     commit(&one, note(id, "one", 7)).await.unwrap();
     assert_eq!(number(&other, AMOUNT, params![id]).await, 7);
     assert_eq!(number(&third, AMOUNT, params![id]).await, 7);
+}
+
+/// PostgreSQL's do so above; of a file, those who make it never wait for anything but each other's locks, so only
+/// threads of their own meet.
+async fn processes_that_make_one_file_at_once_all_open_it(world: World) {
+    const PROCESSES: usize = 4;
+    /// The moment in which they can collide is short.
+    const FILES: usize = 25;
+    let directory = tempfile::tempdir().unwrap();
+    for file in 0..FILES {
+        let config = Config::sqlite(SqliteConfig::at(directory.path().join(format!("{file}.db"))));
+        let start = Arc::new(Barrier::new(PROCESSES));
+        let processes = (0..PROCESSES).map(|_| {
+            let (env, metrics, config) = (world.env.clone(), world.metrics.clone(), config.clone());
+            let (start, (done, opened)) = (Arc::clone(&start), oneshot::channel());
+            let process = async move {
+                start.wait();
+                let opened = Database::open(&env, &metrics, &config, SCHEMA).await;
+                drop(done.send(opened.map(drop).map_err(|error| error.to_string())));
+            };
+            world.env.tasks.spawn_dedicated("process", process).expect("there is a thread");
+            opened
+        });
+        let opened = join_all(processes.collect::<Vec<_>>()).await;
+        assert_eq!(opened, vec![Ok(Ok(())); PROCESSES]);
+    }
+}
+
+async fn a_migration_that_takes_longer_than_it_may_is_stopped(mut world: World) {
+    const ENDLESS: &str = "CREATE TABLE more (id INTEGER); INSERT INTO more WITH RECURSIVE n (i) AS \
+         (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT max(i) FROM n";
+    world.config.timeouts.migration = Duration::from_millis(300);
+    let refused = world.open_with(&[SCHEMA[0], later(2, ENDLESS, 1)]).await.unwrap_err();
+    assert!(matches!(refused, OpenError::Migrate { version: 2, .. }), "{refused}");
 }
 
 async fn an_edited_migration_is_refused(world: World) {
