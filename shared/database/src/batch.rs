@@ -2,6 +2,7 @@ use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::lease::{self, Lease};
+use crate::value::HAS_NUL;
 use crate::{CommitError, Sql, Value, params};
 
 /// A write: statements that take effect together or not at all.
@@ -107,12 +108,9 @@ impl Batch {
         if statements > Self::MOST_STATEMENTS || bytes > Self::MOST_BYTES {
             return Err(CommitError::TooLarge { statements, bytes });
         }
-        let has_nul = |value: &Value| matches!(value, Value::Text(text) if text.contains('\0'));
-        match self.statements.iter().position(|statement| statement.params.iter().any(has_nul)) {
-            Some(statement) => Err(CommitError::Rejected {
-                statement,
-                reason: "text holds U+0000, which PostgreSQL cannot keep".to_owned(),
-            }),
+        let has_nul = |statement: &Statement| statement.params.iter().any(Value::has_nul);
+        match self.statements.iter().position(has_nul) {
+            Some(statement) => Err(CommitError::Rejected { statement, reason: HAS_NUL.to_owned() }),
             None => Ok(()),
         }
     }

@@ -11,6 +11,7 @@ use crate::migration::{History, Migration};
 use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
 use crate::transaction::{LIMIT, Transaction};
+use crate::value::HAS_NUL;
 use crate::{Backend, Batch, CommitError, Config, OpenError, ReadError, Row, Sql, Value, schema};
 
 /// A service's database. Cheap to clone; all clones share the same connections.
@@ -76,7 +77,7 @@ impl Database {
         submit(lane, batch, deadline).await
     }
 
-    /// The rows that `query` finds, seen as of one moment.
+    /// The rows that `query` finds, seen as of one moment. It cannot write, and may be asked more than once.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -86,6 +87,9 @@ impl Database {
         params: Vec<Value>,
         deadline: Deadline,
     ) -> Result<Vec<Row>, ReadError> {
+        if params.iter().any(Value::has_nul) {
+            return Err(ReadError::Rejected(HAS_NUL.to_owned()));
+        }
         match &*self.engine {
             Engine::Postgres(postgres) => postgres.query(query, params, deadline).await,
             Engine::Sqlite(sqlite) => sqlite.query(query, params, deadline).await,

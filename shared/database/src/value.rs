@@ -21,7 +21,14 @@ pub enum Value {
     Uuid(Uuid),
 }
 
+/// Why text with U+0000 is refused.
+pub(crate) const HAS_NUL: &str = "text holds U+0000, which PostgreSQL cannot keep";
+
 impl Value {
+    pub(crate) fn has_nul(&self) -> bool {
+        matches!(self, Self::Text(text) if text.contains('\0'))
+    }
+
     /// How many bytes it takes on its way to the database, roughly: for the bound of a group.
     pub(crate) fn size(&self) -> usize {
         match self {

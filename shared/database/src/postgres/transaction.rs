@@ -4,12 +4,13 @@ use std::time::Duration;
 use runtime::Deadline;
 use uuid::Uuid;
 
-use super::connection::{Connection, Connector, misfit};
+use super::connection::{Connection, Connector, millis, misfit};
 use super::error::{Trouble, commit_error, text};
 use super::pipeline::Pipeline;
 use super::pool::{Lent, Pool, Unanswered, fetch};
 use super::receipt::{self, LEAVE};
 use crate::row::MOST_ROWS;
+use crate::transaction::LIMIT;
 use crate::{CommitError, ReadError, Row, Sql, Value, params};
 
 /// A server that does not roll back in this time is left; it does so by itself when the connection ends.
@@ -20,7 +21,6 @@ pub(crate) struct PostgresTransaction {
     /// Ends with the transaction if that was neither committed nor rolled back.
     connection: Lent,
     connector: Arc<Connector>,
-    failed: bool,
 }
 
 impl PostgresTransaction {
@@ -30,32 +30,35 @@ impl PostgresTransaction {
         deadline: Deadline,
     ) -> Result<Self, CommitError> {
         let connection = pool.get(deadline).await?;
-        let begun = deadline.bound(connection.client().batch_execute("BEGIN")).await;
+        // The server ends by itself what runs on after its caller has gone.
+        let limit = millis(deadline.remaining().min(LIMIT).min(connector.timeouts().statement));
+        let begin = format!("BEGIN READ WRITE; SET LOCAL statement_timeout = {limit}");
+        let begun = deadline.bound(connection.client().batch_execute(&begin)).await;
         match begun {
-            Ok(Ok(())) => Ok(Self { connection, connector: Arc::clone(connector), failed: false }),
+            Ok(Ok(())) => Ok(Self { connection, connector: Arc::clone(connector) }),
             Ok(Err(error)) => Err(CommitError::Unavailable(text(&error))),
             Err(_) => Err(CommitError::Unavailable("the deadline passed before it began".to_owned())),
         }
     }
 
     pub(crate) async fn query(&mut self, sql: Sql, params: &[Value]) -> Result<Vec<Row>, CommitError> {
-        let answered = query(&mut self.connection, sql, params).await;
-        self.failed |= answered.is_err();
-        answered
+        let answered = fetch(&mut self.connection, sql, params).await;
+        answered.map_err(|unanswered| match unanswered {
+            Unanswered::Misfit(reason) => CommitError::Rejected { statement: 0, reason },
+            Unanswered::TooManyRows => ReadError::TooManyRows(MOST_ROWS).into(),
+            Unanswered::Driver(error) => refused(&error),
+        })
     }
 
     pub(crate) async fn run(&mut self, sql: Sql, params: &[Value]) -> Result<u64, CommitError> {
-        let touched = run(&mut self.connection, sql, params).await;
-        self.failed |= touched.is_err();
-        touched
+        let statement = self.connection.prepare(sql, None).await.map_err(|error| refused(&error))?.clone();
+        if let Some(reason) = misfit(&statement, params) {
+            return Err(CommitError::Rejected { statement: 0, reason });
+        }
+        self.connection.client().execute_raw(&statement, params).await.map_err(|error| refused(&error))
     }
 
     pub(crate) async fn commit(mut self, deadline: Deadline) -> Result<(), CommitError> {
-        if self.failed {
-            self.roll_back().await;
-            let reason = "a statement before the commit had failed".to_owned();
-            return Err(CommitError::Rejected { statement: 0, reason });
-        }
         let receipt = self.connector.env().ids.uuid();
         let lost = match deadline.bound(commit(&mut self.connection, receipt)).await {
             Ok(Ok(())) => {
@@ -83,22 +86,6 @@ impl PostgresTransaction {
             self.connection.give_back();
         }
     }
-}
-
-async fn query(connection: &mut Connection, sql: Sql, params: &[Value]) -> Result<Vec<Row>, CommitError> {
-    fetch(connection, sql, params).await.map_err(|unanswered| match unanswered {
-        Unanswered::Misfit(reason) => CommitError::Rejected { statement: 0, reason },
-        Unanswered::TooManyRows => ReadError::TooManyRows(MOST_ROWS).into(),
-        Unanswered::Driver(error) => refused(&error),
-    })
-}
-
-async fn run(connection: &mut Connection, sql: Sql, params: &[Value]) -> Result<u64, CommitError> {
-    let statement = connection.prepare(sql, None).await.map_err(|error| refused(&error))?.clone();
-    if let Some(reason) = misfit(&statement, params) {
-        return Err(CommitError::Rejected { statement: 0, reason });
-    }
-    connection.client().execute_raw(&statement, params).await.map_err(|error| refused(&error))
 }
 
 /// What a failed statement means before anybody has said COMMIT: nothing happened.

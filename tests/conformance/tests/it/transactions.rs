@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use database::{Backend, CommitError, Database, Sql, Transaction, params};
+use runtime::Deadline;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -9,7 +12,9 @@ on_both! {
     a_transaction_that_fails_keeps_nothing,
     a_transaction_that_takes_too_long_is_rolled_back_and_lets_others_go_on,
     a_transaction_that_is_abandoned_is_rolled_back,
-    concurrent_transactions_lose_no_update;
+    concurrent_transactions_lose_no_update,
+    a_transaction_in_which_a_statement_failed_does_not_commit,
+    a_statement_that_runs_on_ends_with_its_transaction;
     postgres:
     waiting_for_a_connection_takes_nothing_from_a_transactions_time,
 }
@@ -118,4 +123,47 @@ async fn waiting_for_a_connection_takes_nothing_from_a_transactions_time(mut wor
     let (before, doubled) = tokio::join!(biased; before, double(&database, id));
     assert!(before.is_ok(), "{before:?}");
     assert_eq!(doubled, Ok(40));
+}
+
+async fn a_transaction_in_which_a_statement_failed_does_not_commit(world: World) {
+    let database = world.open().await;
+    commit(&database, note(world.id(), "taken", 0)).await.unwrap();
+    let insert = async |tx: &mut Transaction, name: &str| {
+        tx.run(INSERT, params![world.id(), name, 0_i64, None::<i64>]).await
+    };
+    for bad in ["taken", "a\0b"] {
+        let refused: Result<(), CommitError> = database
+            .transaction(soon(), async |tx: &mut Transaction| {
+                insert(tx, "first").await?;
+                insert(tx, bad).await.expect_err("it cannot run");
+                let after = insert(tx, "after").await;
+                assert!(matches!(after, Err(CommitError::Rejected { .. })), "{after:?}");
+                Ok(())
+            })
+            .await;
+        assert!(matches!(refused, Err(CommitError::Rejected { .. })), "{refused:?}");
+    }
+    assert_eq!(number(&database, COUNT, vec![]).await, 1);
+}
+
+async fn a_statement_that_runs_on_ends_with_its_transaction(world: World) {
+    /// Counts for longer than any test takes.
+    const ENDLESS: Sql = Sql::new(
+        "UPDATE notes SET amount = (WITH RECURSIVE n (i) AS \
+             (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) SELECT count(*) FROM n) WHERE id = $1",
+    );
+    let database = world.open().await;
+    let id = world.id();
+    commit(&database, note(id, "one", 0)).await.unwrap();
+    let endless = database.transaction(soon(), async |tx: &mut Transaction| {
+        tx.run(ADD, params![1000_i64, id]).await?;
+        tx.run(ENDLESS, params![id]).await
+    });
+    let mut batch = database::Batch::new();
+    batch.key(id).expect(1, ADD, params![1_i64, id]);
+    let other = database.commit(batch, Deadline::within(Duration::from_secs(4)));
+    let (endless, other) = tokio::join!(endless, other);
+    assert!(matches!(endless, Err(CommitError::Unavailable(_))), "{endless:?}");
+    assert_eq!(other, Ok(()));
+    assert_eq!(number(&database, AMOUNT, params![id]).await, 1);
 }
