@@ -53,7 +53,6 @@ impl Postgres {
     ) -> Result<Self, OpenError> {
         let connector = Arc::new(Connector::new(config, timeouts, env)?);
         migrate::bring_up(&connector, env, histories).await?;
-        receipt::purge(&connector).await?;
         let running = TaskTracker::new();
         let (crowded, contending) = mpsc::channel(MOST_WAITING);
         let alone = Alone::new(&connector).run(contending);

@@ -109,13 +109,17 @@ impl Committer {
     }
 
     async fn connected(&mut self, deadline: Deadline) -> Result<Connection, String> {
-        if let Some(connection) = self.connection.take().filter(|connection| !connection.is_closed()) {
+        if let Some(connection) = self.connection.take().filter(|connection| !connection.has_had_its_time()) {
             return Ok(connection);
         }
         let patience = deadline.at_most(PATIENCE);
         loop {
             let statement = self.connector.timeouts().statement;
-            let connecting = self.connector.connect(self.lock_timeout, statement);
+            let connecting = async {
+                let connection = self.connector.connect(self.lock_timeout, statement).await?;
+                receipt::purge(&connection, self.connector.env().clock.now()).await;
+                Ok(connection)
+            };
             let reason = match deadline.bound(connecting).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(reason)) => reason,

@@ -19,6 +19,9 @@ use crate::{Backend, Dialect, OpenError, PostgresConfig, Sql, Timeouts, TlsMode,
 /// How soon a dead peer is noticed on a connection that is waiting for it.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
+/// A connection is replaced after this, so that a server that was added or moved gets its share.
+const LONGEST_AGE: Duration = Duration::from_secs(30 * 60);
+
 /// Makes connections, each with the bounds set on the server's side too.
 pub(super) struct Connector {
     server: tokio_postgres::Config,
@@ -107,12 +110,15 @@ impl Connector {
         lock: Duration,
         statement: Duration,
     ) -> Result<(), String> {
+        // What correctness stands on is set here, so that a server that reads its settings anew changes nothing.
         let session = format!(
             "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
-             SELECT current_setting('synchronous_commit'), current_setting('server_encoding')",
-            statement.as_millis(),
-            lock.as_millis(),
-            self.timeouts.idle_in_transaction.as_millis(),
+             SET default_transaction_isolation = 'read committed'; \
+             SELECT set_config('synchronous_commit', current_setting('synchronous_commit'), false), \
+             current_setting('server_encoding')",
+            millis(statement),
+            millis(lock),
+            millis(self.timeouts.idle_in_transaction),
         );
         let answers = client.simple_query(&session).await.map_err(|error| text(&error))?;
         let row = answers.iter().find_map(|answer| match answer {
@@ -132,6 +138,11 @@ impl Connector {
     }
 }
 
+/// A bound in PostgreSQL's unit, where 0 would be none.
+pub(super) fn millis(bound: Duration) -> u128 {
+    bound.as_millis().max(1)
+}
+
 /// The task that moves a connection's bytes. It ends with the connection, whose users learn the reason.
 fn drive<F>(tasks: &Tasks, connection: F)
 where
@@ -149,8 +160,9 @@ impl Connection {
         &self.client
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+    /// Whether it is to be replaced.
+    pub(super) fn has_had_its_time(&self) -> bool {
+        self.client.is_closed() || self.age() > LONGEST_AGE
     }
 
     /// The receipt that a transaction's share number `at` last left here, which nobody needs any more.
@@ -164,7 +176,7 @@ impl Connection {
         self.receipts[at] = receipt;
     }
 
-    pub(super) fn age(&self) -> Duration {
+    fn age(&self) -> Duration {
         self.since.elapsed()
     }
 

@@ -1,21 +1,18 @@
 use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use deadpool::managed::{self, Object, PoolError, RecycleError, RecycleResult};
 use futures_util::TryStreamExt as _;
 use runtime::Deadline;
 use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 
 use super::connection::{Connection, Connector, misfit, unreadable};
-use super::error::{Trouble, read_error};
+use super::error::{Trouble, read_error, text};
 use crate::metrics::DatabaseMetrics;
 use crate::row::MOST_ROWS;
 use crate::{ReadError, Row, Sql, Value};
-
-/// A connection is replaced after this, so that a server that was added or moved gets its share.
-const LONGEST_AGE: Duration = Duration::from_secs(30 * 60);
 
 /// A read whose connection turned out dead is asked again, since reading twice does no harm: as often as it
 /// takes to get past the connections that died with the same server.
@@ -67,11 +64,15 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<Connection, String> {
         let timeouts = self.0.timeouts();
-        self.0.connect(timeouts.lock, timeouts.statement).await
+        let connection = self.0.connect(timeouts.lock, timeouts.statement).await?;
+        // A read may be asked again, so it must not write; a transaction says that it does.
+        let read_only = connection.client().batch_execute("SET default_transaction_read_only = on").await;
+        read_only.map_err(|error| text(&error))?;
+        Ok(connection)
     }
 
     async fn recycle(&self, connection: &mut Connection, _: &managed::Metrics) -> RecycleResult<String> {
-        if connection.is_closed() || connection.age() > LONGEST_AGE {
+        if connection.has_had_its_time() {
             return Err(RecycleError::message("it has had its time"));
         }
         Ok(())
@@ -129,6 +130,11 @@ impl Pool {
                 }
                 Err(Unanswered::TooManyRows) => return Err(ReadError::TooManyRows(MOST_ROWS)),
                 Err(Unanswered::Misfit(reason)) => ReadError::Rejected(reason),
+                Err(Unanswered::Driver(error))
+                    if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) =>
+                {
+                    ReadError::Rejected(text(&error))
+                }
                 Err(Unanswered::Driver(error)) => match Trouble::of(&error) {
                     Trouble::Refused(refused) => read_error(&refused),
                     Trouble::Lost(reason) => {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use database::{Batch, CommitError, ReadError, Sql, params};
+use database::{Batch, CommitError, ReadError, Sql, Transaction, params};
 use futures_util::future::join_all;
 use runtime::Deadline;
 
@@ -12,8 +12,11 @@ on_both! {
     more_batches_than_may_wait_are_refused_at_once,
     a_query_that_takes_too_long_is_ended,
     an_answer_of_too_many_rows_is_refused,
-    a_query_that_cannot_run_is_our_fault_and_harms_nobody;
+    a_query_that_cannot_run_is_our_fault_and_harms_nobody,
+    a_query_cannot_write;
     postgres:
+    what_correctness_stands_on_is_set_for_each_session,
+    a_transaction_of_which_nobody_asks_anything_is_ended,
     whoever_finds_no_free_connection_in_time_is_told,
     a_read_that_its_caller_abandons_keeps_nobody_waiting,
     a_server_that_accepts_and_says_nothing_is_given_up,
@@ -28,6 +31,11 @@ const ENDLESS: Sql = Sql::new(
 );
 const MANY: Sql =
     Sql::new("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) SELECT i FROM n");
+
+const NAMED: Sql = Sql::new("SELECT amount FROM notes WHERE name = $1");
+/// The platform's sessions that have begun a transaction and do nothing in it.
+const IDLE: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+     AND application_name = 'flotilla' AND state = 'idle in transaction'";
 
 async fn more_batches_than_may_wait_are_refused_at_once(world: World) {
     let database = world.open().await;
@@ -69,6 +77,46 @@ async fn a_query_that_cannot_run_is_our_fault_and_harms_nobody(world: World) {
     assert_eq!(number(&database, COUNT, vec![]).await, 0);
 }
 
+async fn a_query_cannot_write(world: World) {
+    const WRITE: Sql =
+        Sql::new("INSERT INTO notes (id, name, amount) VALUES ($1, 'written', 1) RETURNING amount");
+    let database = world.open().await;
+    let refused = database.query(WRITE, params![world.id()], soon()).await;
+    assert!(matches!(refused, Err(ReadError::Rejected(_))), "{refused:?}");
+    let refused = database.query(NAMED, params!["a\0b"], soon()).await;
+    assert!(matches!(refused, Err(ReadError::Rejected(_))), "{refused:?}");
+    assert_eq!(number(&database, COUNT, vec![]).await, 0);
+}
+
+async fn what_correctness_stands_on_is_set_for_each_session(world: World) {
+    const SETTINGS: Sql = Sql::new(
+        "SELECT name || ' = ' || setting || ', ' || source FROM pg_settings \
+         WHERE name IN ('default_transaction_isolation', 'synchronous_commit') ORDER BY name",
+    );
+    let outsider = world.outsider();
+    let name = outsider.database().await;
+    outsider.run(&format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")).await;
+    let database = world.open().await;
+    let settings = database.query(SETTINGS, vec![], soon()).await.unwrap();
+    let settings: Vec<String> = settings.iter().map(|row| row.get(0).unwrap()).collect();
+    let pinned =
+        ["default_transaction_isolation = read committed, session", "synchronous_commit = on, session"];
+    assert_eq!(settings, pinned);
+}
+
+async fn a_transaction_of_which_nobody_asks_anything_is_ended(mut world: World) {
+    world.config.timeouts.idle_in_transaction = Duration::from_millis(200);
+    let database = world.open().await;
+    let idle = async |tx: &mut Transaction| {
+        tx.query(COUNT, vec![]).await?;
+        // As a program does that is paused.
+        while world.outsider().number(IDLE).await > 0 {}
+        tx.query(COUNT, vec![]).await
+    };
+    let ended = database.transaction(soon(), idle).await;
+    assert!(matches!(ended, Err(CommitError::Unavailable(_))), "{ended:?}");
+}
+
 async fn whoever_finds_no_free_connection_in_time_is_told(mut world: World) {
     const SLOW: Sql = Sql::new("SELECT pg_sleep(2)");
     world.postgres_config().pool = 2;
@@ -98,7 +146,7 @@ async fn a_read_that_its_caller_abandons_keeps_nobody_waiting(mut world: World) 
 }
 
 async fn a_server_that_accepts_and_says_nothing_is_given_up(mut world: World) {
-    world.config.timeouts.connect = Duration::from_millis(300);
+    world.config.timeouts.connect = Duration::from_secs(2);
     let (database, proxy) = behind_a_proxy(&mut world).await;
     proxy.turn(Door::Mute);
     let unheard = database.query(COUNT, vec![], soon()).await;

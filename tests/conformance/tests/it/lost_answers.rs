@@ -22,6 +22,7 @@ on_postgres! {
     a_transaction_whose_answer_is_lost_knows_its_outcome,
     connections_ended_under_load_lose_and_double_nothing,
     receipts_do_not_pile_up,
+    a_new_connection_takes_away_what_ended_ones_left_long_ago,
 }
 
 const RECEIPTS: &str = "SELECT count(*) FROM flotilla_receipts";
@@ -257,4 +258,13 @@ async fn receipts_do_not_pile_up(world: World) {
     let made = make_notes(&world, &database, "", 4, |turn| turn < 50).await;
     check(&database, &made).await;
     assert!(world.outsider().number(RECEIPTS).await <= 2, "one for each connection that writes");
+}
+
+async fn a_new_connection_takes_away_what_ended_ones_left_long_ago(world: World) {
+    let database = world.open().await;
+    // The first millisecond that an id can tell.
+    let old = "INSERT INTO flotilla_receipts VALUES ('00000000-0001-7000-8000-000000000000', true)";
+    world.outsider().run(old).await;
+    commit(&database, note(world.id(), "one", 0)).await.unwrap();
+    assert_eq!(world.outsider().number(RECEIPTS).await, 1, "the new one");
 }
