@@ -14,7 +14,7 @@ use crate::metrics::DatabaseMetrics;
 
 /// A lane waits so long for a row and no longer, because everyone in the group waits too: less than a group
 /// takes, so that they wait less than twice as long.
-const PATIENCE: Duration = Duration::from_millis(2);
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// A connection that writes groups. What contends with others leaves the lane and is tried on its own.
 pub(crate) struct Lane {
