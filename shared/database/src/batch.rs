@@ -134,6 +134,8 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const NOTE: Sql = Sql::new("INSERT INTO notes (text) VALUES ($1)");
@@ -160,8 +162,16 @@ mod tests {
 
     #[test]
     fn one_key_always_takes_one_lane() {
-        let lane = |key: &str| Batch::new().key(key).lane(4);
-        assert!((0..64).all(|n| lane(&format!("user:{n}")) == lane(&format!("user:{n}"))));
-        assert!((0..64).map(|n| lane(&format!("user:{n}"))).any(|other| other != lane("user:0")));
+        let lane = |keys: &[&str]| {
+            let mut batch = Batch::new();
+            keys.iter().for_each(|key| {
+                batch.key(key);
+            });
+            batch.lane(4)
+        };
+        let lanes: BTreeSet<_> = (0..64).map(|n| lane(&[&format!("user:{n}")])).collect();
+        assert_eq!(lanes, BTreeSet::from([0, 1, 2, 3]), "each is of use");
+        assert_eq!(lane(&["user:7"]), lane(&["user:7", "user:8"]));
+        assert_eq!(lane(&["user:7"]), lane(&["user:7", "user:9"]));
     }
 }

@@ -1,14 +1,16 @@
 use std::time::Duration;
 
-use database::{CommitError, Database, Lease, params};
+use database::{Batch, CommitError, Database, Lease, params};
 
-use crate::world::{AMOUNT, World, note, number, soon};
+use crate::world::{ADD, AMOUNT, World, note, number, soon};
 
 on_both! {
     a_lease_has_one_holder_and_goes_over_when_it_is_given_up,
     whoever_was_paused_while_its_lease_went_over_writes_nothing,
     a_renewed_lease_holds_and_a_lost_one_cannot_be_renewed,
-    of_many_who_claim_at_once_one_gets_it,
+    of_many_who_claim_at_once_one_gets_it;
+    postgres:
+    a_lease_does_not_go_over_under_a_batch_that_relies_on_it,
 }
 
 const LONG: Duration = Duration::from_secs(600);
@@ -68,4 +70,32 @@ async fn of_many_who_claim_at_once_one_gets_it(world: World) {
     let outcomes = futures_util::future::join_all(claims).await;
     let won = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Some(_)))).count();
     assert_eq!(won, 1, "{outcomes:?}");
+}
+
+async fn a_lease_does_not_go_over_under_a_batch_that_relies_on_it(world: World) {
+    let (old, new) = (world.open().await, world.open().await);
+    let id = world.id();
+    old.commit(note(id, "one", 0), soon()).await.unwrap();
+    let lease = claim(&old, "old", OVER).await.expect("it is free");
+    let outsider = world.outsider();
+    outsider.run(&format!("BEGIN; UPDATE notes SET amount = 100 WHERE id = '{id}'")).await;
+    let mut batch = Batch::new();
+    batch.fenced_by(&lease).expect(1, ADD, params![1_i64, id]);
+    let late = old.commit(batch, soon());
+    let going_over = async {
+        // In the lane it waits for a moment only, then for long.
+        outsider.until_in_the_way_of(1).await;
+        outsider.until_in_the_way_of(0).await;
+        outsider.until_in_the_way_of(1).await;
+        let mut claimed = new.claim_lease("relay", "new", LONG, soon()).await;
+        while claimed == Err(CommitError::Busy) {
+            claimed = new.claim_lease("relay", "new", LONG, soon()).await;
+        }
+        outsider.run("COMMIT").await;
+        claimed
+    };
+    let (late, claimed) = tokio::join!(late, going_over);
+    assert!(matches!(claimed, Ok(Some(_))), "{claimed:?}");
+    assert_eq!(late, Err(CommitError::Fenced), "it was still on its way when the lease went over");
+    assert_eq!(number(&new, AMOUNT, params![id]).await, 100);
 }

@@ -1,11 +1,13 @@
 use database::{Batch, Sql, Value, params};
 use types::{Email, Money, Timestamp};
+use uuid::Uuid;
 
 use crate::world::{AMOUNT, COUNT, INSERT, LINE, NAMES, World, commit, note, number, rows, soon};
 
 on_both! {
     every_unicode_scalar_but_nul_goes_through_unchanged,
     domain_values_go_through_unchanged,
+    each_kind_of_value_comes_back_as_what_it_was,
     text_is_ordered_by_its_scalars,
     missing_values_stay_missing,
     nul_is_refused_and_nothing_is_kept,
@@ -50,6 +52,24 @@ async fn domain_values_go_through_unchanged(world: World) {
         assert_eq!(number(&database, AMOUNT, params![id]).await, amount);
         let kept: Vec<u8> = rows(&database, BLOBS, params![id]).await[0].get(0).unwrap();
         assert_eq!(String::from_utf8(kept).unwrap(), text);
+    }
+}
+
+async fn each_kind_of_value_comes_back_as_what_it_was(world: World) {
+    const KIND: Sql = Sql::new("INSERT INTO kinds (id, flag, number, json) VALUES ($1, $2, $3, $4)");
+    const KINDS: Sql = Sql::new("SELECT id, flag, number, json FROM kinds WHERE id = $1");
+    let database = world.open().await;
+    let json = r#"{"b": 1.0,  "a":[null,1e400,"\u00e9"], "a":2}"#;
+    for (flag, number) in [(true, i64::MIN), (false, -1), (true, 0), (false, i64::MAX)] {
+        let id = world.id();
+        let mut batch = Batch::new();
+        batch.run(KIND, params![id, flag, number, json]);
+        commit(&database, batch).await.unwrap();
+        let row = rows(&database, KINDS, params![id]).await.remove(0);
+        assert_eq!(row.get::<Uuid>(0).unwrap(), id);
+        assert_eq!(row.get::<bool>(1).unwrap(), flag);
+        assert_eq!(row.get::<i64>(2).unwrap(), number);
+        assert_eq!(row.get::<String>(3).unwrap(), json);
     }
 }
 

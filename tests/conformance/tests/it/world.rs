@@ -57,7 +57,7 @@ macro_rules! on_postgres {
     };
 }
 
-/// The table that the tests write to.
+/// The tables that the tests write to.
 pub(crate) const SCHEMA: &[Migration] = &[Migration {
     version: 1,
     name: "notes",
@@ -72,6 +72,12 @@ pub(crate) const SCHEMA: &[Migration] = &[Migration {
             note UUID NOT NULL REFERENCES notes (id),
             text TEXT NOT NULL
         );
+        CREATE TABLE kinds (
+            id     UUID    PRIMARY KEY,
+            flag   BOOLEAN NOT NULL,
+            number BIGINT  NOT NULL,
+            json   TEXT    NOT NULL
+        );
     "#,
     sqlite: r"
         CREATE TABLE notes (
@@ -84,6 +90,12 @@ pub(crate) const SCHEMA: &[Migration] = &[Migration {
             note BLOB NOT NULL REFERENCES notes (id),
             text TEXT NOT NULL
         ) STRICT;
+        CREATE TABLE kinds (
+            id     BLOB    NOT NULL PRIMARY KEY,
+            flag   INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            json   TEXT    NOT NULL
+        ) STRICT, WITHOUT ROWID;
     ",
     oldest_binary: 1,
 }];
