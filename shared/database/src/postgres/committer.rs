@@ -97,7 +97,7 @@ impl Committer {
     /// Settles a group whose answer was lost for `reason`.
     async fn find_out(&self, work: &mut Work, shares: &[Share], reason: &str, deadline: Deadline) {
         let receipts: Vec<_> = shares.iter().map(|share| share.receipt).collect();
-        match receipt::settle(&self.connector, &receipts, deadline).await {
+        match receipt::look_up(&self.connector, &receipts, deadline).await {
             Ok(committed) => {
                 tracing::info!(reason, "a group whose connection was lost was looked up");
                 let verdict =

@@ -38,7 +38,7 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// # Errors
 /// The reason why that could not be found out until `deadline`.
-pub(super) async fn settle(
+pub(super) async fn look_up(
     connector: &Connector,
     receipts: &[Uuid],
     deadline: Deadline,

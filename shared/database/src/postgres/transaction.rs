@@ -72,7 +72,7 @@ impl PostgresTransaction {
             Err(_) => "the server did not answer".to_owned(),
         };
         drop(self.connection);
-        match receipt::settle(&self.connector, &[receipt], deadline).await {
+        match receipt::look_up(&self.connector, &[receipt], deadline).await {
             Ok(committed) if committed == [true] => Ok(()),
             Ok(_) => Err(CommitError::Unavailable(lost)),
             Err(silence) => Err(CommitError::Unknown(format!("{lost}; {silence}"))),
