@@ -132,14 +132,15 @@ async fn whoever_finds_no_free_connection_in_time_is_told(mut world: World) {
 }
 
 async fn a_read_that_its_caller_abandons_keeps_nobody_waiting(mut world: World) {
+    const SLOW: Sql = Sql::new("SELECT pg_sleep(60)");
+    const RUNNING: &str = "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event = 'PgSleep'";
     world.postgres_config().pool = 1;
     let database = world.open().await;
-    let running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-         AND state = 'active' AND query LIKE 'WITH RECURSIVE%'";
-    let has_begun = async { while world.outsider().number(running).await == 0 {} };
+    let is_running = async { while world.outsider().number(RUNNING).await == 0 {} };
     tokio::select! {
-        ended = database.query(ENDLESS, vec![], soon()) => panic!("it came to {ended:?}"),
-        () = has_begun => {}
+        ended = database.query(SLOW, vec![], soon()) => panic!("it came to {ended:?}"),
+        () = is_running => {}
     }
     let next = database.query(COUNT, vec![], Deadline::within(Duration::from_secs(3))).await;
     assert!(next.is_ok(), "{next:?}");
