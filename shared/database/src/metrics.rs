@@ -31,7 +31,7 @@ impl DatabaseMetrics {
             group_size: register("db_group_batches", "Batches that shared one transaction", sizes()),
             group_seconds: register(
                 "db_group_seconds",
-                "Seconds from a group's begin to its answers",
+                "Seconds from a group's begin to its last answer",
                 seconds(),
             ),
             registry: registry.clone(),
@@ -43,9 +43,12 @@ impl DatabaseMetrics {
         self.outcomes.get_or_create(&[("outcome", label)]).inc();
     }
 
-    pub(crate) fn group(&self, batches: usize, took: Duration) {
+    pub(crate) fn group(&self, batches: usize) {
         self.group_size.observe(f64::from(u32::try_from(batches).unwrap_or(u32::MAX)));
-        self.group_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn group_took(&self, time: Duration) {
+        self.group_seconds.observe(time.as_secs_f64());
     }
 
     /// A gauge that is read when somebody asks.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::committer::Committer;
 use super::connection::Connector;
 use crate::CommitError;
-use crate::group::{MOST_WAITING, Pending, Settled};
+use crate::group::{MOST_WAITING, Pending};
 
 /// Connections for batches that contend with others. Few, since they mostly wait; more would only wait for
 /// each other.
@@ -41,10 +41,10 @@ struct Contending {
     longest_pause: Duration,
 }
 
-/// A try that has ended; nothing settled where the caller had left.
+/// A try that has ended, with the batch if its rows are still held.
 struct Tried {
     committer: Committer,
-    settled: Option<Settled>,
+    busy: Option<Pending>,
     longest_pause: Duration,
 }
 
@@ -90,19 +90,15 @@ impl Alone {
         }
         let mut committer = self.idle.pop()?;
         Some(async move {
-            let settled = committer.commit(vec![pending]).await.pop();
-            Tried { committer, settled, longest_pause }
+            let busy = committer.commit(vec![pending]).await.pop();
+            Tried { committer, busy, longest_pause }
         })
     }
 
     fn take_back(&mut self, tried: Tried) {
         self.idle.push(tried.committer);
-        match tried.settled {
-            Some((pending, Err(CommitError::Busy))) => {
-                self.wait(pending, (tried.longest_pause * 2).min(LONGEST_PAUSE));
-            }
-            Some((pending, outcome)) => pending.answer(outcome),
-            None => {}
+        if let Some(pending) = tried.busy {
+            self.wait(pending, (tried.longest_pause * 2).min(LONGEST_PAUSE));
         }
     }
 }

@@ -7,7 +7,7 @@ use super::connection::{Connection, Connector, misfit};
 use super::error::{Trouble, commit_error, text};
 use super::group::{Share, Verdict, run};
 use super::receipt::{self, LEAVE};
-use crate::group::{Pending, Settled};
+use crate::group::Pending;
 use crate::{Batch, CommitError};
 
 /// How often a group is begun again after it is certain that it did not happen.
@@ -34,7 +34,8 @@ pub(super) struct Committer {
 /// A group on its way.
 struct Work {
     left: Vec<Pending>,
-    settled: Vec<Settled>,
+    /// Those whose rows others hold.
+    busy: Vec<Pending>,
     /// Attempts in which batches have failed.
     failures: usize,
 }
@@ -48,15 +49,18 @@ impl Committer {
     ///
     /// If a batch fails, only its share does, and the others of that share go again at once. If one of those
     /// fails too, each is a share of its own: still one fsync for all of them, however many fail then.
-    pub(super) async fn commit(&mut self, group: Vec<Pending>) -> Vec<Settled> {
-        let mut work = Work { settled: Vec::with_capacity(group.len()), left: group, failures: 0 };
+    ///
+    /// Each batch is answered as soon as its outcome is known, but for those whose rows others hold: they are
+    /// given back.
+    pub(super) async fn commit(&mut self, group: Vec<Pending>) -> Vec<Pending> {
+        let mut work = Work { left: group, busy: Vec::new(), failures: 0 };
         for _ in 0..MOST_ATTEMPTS {
             work.refuse_late();
             let Some(deadline) = work.deadline() else { break };
             self.attempt(&mut work, deadline).await;
         }
         work.refuse(&CommitError::Unavailable("the connection was lost again and again".to_owned()));
-        work.settled
+        work.busy
     }
 
     async fn attempt(&mut self, work: &mut Work, deadline: Deadline) {
@@ -142,18 +146,12 @@ impl Work {
     fn refuse_late(&mut self) {
         let too_late = || CommitError::Unavailable("the deadline passed before it could begin".to_owned());
         for late in self.left.extract_if(.., |pending| pending.deadline.has_passed()) {
-            self.settled.push((late, Err(too_late())));
-        }
-    }
-
-    fn settle_all(&mut self, outcomes: Vec<Result<(), CommitError>>) {
-        for (pending, outcome) in std::mem::take(&mut self.left).into_iter().zip(outcomes) {
-            self.settle(pending, outcome);
+            late.answer(Err(too_late()));
         }
     }
 
     fn refuse(&mut self, error: &CommitError) {
-        self.settle_all(vec![Err(error.clone()); self.left.len()]);
+        self.left.drain(..).for_each(|pending| pending.answer(Err(error.clone())));
     }
 
     fn share_size(&self) -> usize {
@@ -180,12 +178,13 @@ impl Work {
         }
     }
 
-    /// The group may go on without it for a while, so its caller may leave if it did not happen.
     fn settle(&mut self, pending: Pending, outcome: Result<(), CommitError>) {
-        if !matches!(outcome, Ok(()) | Err(CommitError::Unknown(_))) {
+        if outcome == Err(CommitError::Busy) {
             pending.rest();
+            self.busy.push(pending);
+        } else {
+            pending.answer(outcome);
         }
-        self.settled.push((pending, outcome));
     }
 
     /// Prepares what the batches need, and settles those that the server or their types refuse already.

@@ -32,29 +32,21 @@ impl Lane {
         let lock = connector.timeouts().lock.min(PATIENCE);
         Self { committer: Committer::new(connector, lock), crowded, metrics: metrics.clone() }
     }
-
-    fn answer(&self, pending: Pending, outcome: Result<(), CommitError>) {
-        match outcome {
-            Err(CommitError::Busy) => {
-                let sent = self.crowded.try_send(pending);
-                if let Err(TrySendError::Full(pending) | TrySendError::Closed(pending)) = sent {
-                    pending.answer(Err(CommitError::Overloaded));
-                }
-            }
-            outcome => pending.answer(outcome),
-        }
-    }
 }
 
 impl Writer for Lane {
     type Exclusive = Infallible;
 
     async fn write(&mut self, group: Vec<Pending>) {
-        let (batches, began) = (group.len(), Instant::now());
-        let settled = self.committer.commit(group).await;
-        self.metrics.group(batches, began.elapsed());
-        for (pending, outcome) in settled {
-            self.answer(pending, outcome);
+        let began = Instant::now();
+        self.metrics.group(group.len());
+        let busy = self.committer.commit(group).await;
+        self.metrics.group_took(began.elapsed());
+        for pending in busy {
+            let sent = self.crowded.try_send(pending);
+            if let Err(TrySendError::Full(pending) | TrySendError::Closed(pending)) = sent {
+                pending.answer(Err(CommitError::Overloaded));
+            }
         }
     }
 

@@ -128,9 +128,10 @@ impl Writer for SqliteWriter {
     type Exclusive = Session;
 
     async fn write(&mut self, group: Vec<Pending>) {
-        let (batches, began) = (group.len(), Instant::now());
+        let began = Instant::now();
+        self.metrics.group(group.len());
         let settled = self.commit_group(group).await;
-        self.metrics.group(batches, began.elapsed());
+        self.metrics.group_took(began.elapsed());
         for (pending, outcome) in settled {
             pending.answer(outcome);
         }

@@ -107,13 +107,16 @@ async fn what_correctness_stands_on_is_set_for_each_session(world: World) {
 async fn a_transaction_of_which_nobody_asks_anything_is_ended(mut world: World) {
     world.config.timeouts.idle_in_transaction = Duration::from_millis(200);
     let database = world.open().await;
+    let mut has_ended = false;
     let idle = async |tx: &mut Transaction| {
         tx.query(COUNT, vec![]).await?;
         // As a program does that is paused.
         while world.outsider().number(IDLE).await > 0 {}
+        has_ended = true;
         tx.query(COUNT, vec![]).await
     };
     let ended = database.transaction(soon(), idle).await;
+    assert!(has_ended, "it took the transaction's whole second");
     assert!(matches!(ended, Err(CommitError::Unavailable(_))), "{ended:?}");
 }
 
