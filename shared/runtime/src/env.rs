@@ -29,7 +29,8 @@ impl Env {
     /// Every source given by the caller, and all computation on the calling thread: the same inputs give
     /// the same run. Dedicated tasks become ordinary ones, since a thread could not be scheduled by seed.
     pub fn simulated(clock: Clock, random: Random, net: Net) -> Self {
-        Self::new(clock, random, net, Tasks::inline(), Compute::inline())
+        let tasks = Tasks::inline(random.clone());
+        Self::new(clock, random, net, tasks, Compute::inline())
     }
 
     /// The same sources with tasks of their own, for another service in this process: each waits for its own

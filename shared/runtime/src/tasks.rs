@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
+use crate::Random;
+
 /// The only way to start a task. Every task has a name and an owner that waits for it; a panic in one is a
 /// fault of the whole service, never a task that is silently gone.
 #[derive(Clone)]
@@ -22,7 +24,15 @@ struct Inner {
     // Tasks start with every request: only a name that is new takes the lock alone.
     running: RwLock<BTreeMap<&'static str, Arc<AtomicUsize>>>,
     fault: watch::Sender<Option<Fault>>,
-    threads: bool,
+    dedicated: Dedicated,
+}
+
+/// Where dedicated tasks run.
+#[derive(Clone)]
+enum Dedicated {
+    Threads,
+    /// Beside the others; how long their calls take is drawn.
+    Inline(Random),
 }
 
 /// A task that panicked.
@@ -44,24 +54,34 @@ pub struct StillRunning(
 );
 
 impl Tasks {
+    /// The longest that a call which holds up its thread takes in a simulation: a few trips through the network, so
+    /// that the others get far meanwhile.
+    const CALL: Duration = Duration::from_millis(60);
+
+    /// One call in so many takes up to [`Tasks::HANG`], as on a disk that hangs.
+    const CALLS_BETWEEN_HANGS: u64 = 50;
+
+    /// Longer than callers wait.
+    const HANG: Duration = Duration::from_secs(4);
+
     /// Dedicated tasks get a thread of their own.
     pub(crate) fn on_threads() -> Self {
-        Self::new(true)
+        Self::new(Dedicated::Threads)
     }
 
     /// Dedicated tasks run beside the others.
-    pub(crate) fn inline() -> Self {
-        Self::new(false)
+    pub(crate) fn inline(random: Random) -> Self {
+        Self::new(Dedicated::Inline(random))
     }
 
     /// Other tasks, started in the same way.
     pub(crate) fn apart(&self) -> Self {
-        Self::new(self.0.threads)
+        Self::new(self.0.dedicated.clone())
     }
 
-    fn new(threads: bool) -> Self {
+    fn new(dedicated: Dedicated) -> Self {
         let (fault, _) = watch::channel(None);
-        Self(Arc::new(Inner { tracker: TaskTracker::new(), running: RwLock::default(), fault, threads }))
+        Self(Arc::new(Inner { tracker: TaskTracker::new(), running: RwLock::default(), fault, dedicated }))
     }
 
     /// Starts a task. It ends by itself, when told so by whoever gave it its work, or by the handle.
@@ -82,7 +102,7 @@ impl Tasks {
         name: &'static str,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        if !self.0.threads {
+        if matches!(self.0.dedicated, Dedicated::Inline(_)) {
             self.spawn(name, work);
             return Ok(());
         }
@@ -94,6 +114,15 @@ impl Tasks {
             drop(token);
         })?;
         Ok(())
+    }
+
+    /// To be awaited by a dedicated task before a call that holds up its thread. A simulation's time stands still
+    /// during a call, so there the time of the call passes here, and the others go on meanwhile; on a thread of its
+    /// own the call itself takes it, and this does nothing.
+    pub async fn before_holding_up(&self) {
+        let Dedicated::Inline(random) = &self.0.dedicated else { return };
+        let hangs = random.below(Self::CALLS_BETWEEN_HANGS) == 0;
+        tokio::time::sleep(random.jitter(if hangs { Self::HANG } else { Self::CALL })).await;
     }
 
     /// Resolves with the first panic of a task.
@@ -203,7 +232,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dedicated_task_has_a_thread_of_its_own_except_in_a_simulation() {
-        for (tasks, apart) in [(Tasks::on_threads(), true), (Tasks::inline(), false)] {
+        for (tasks, apart) in [(Tasks::on_threads(), true), (Tasks::inline(Random::seeded(1)), false)] {
             let (told, name) = tokio::sync::oneshot::channel();
             let tell = async move {
                 let thread = std::thread::current().name().map(str::to_owned);
@@ -212,6 +241,15 @@ mod tests {
             tasks.spawn_dedicated("writer", tell).unwrap();
             assert_eq!(name.await.unwrap() == Some("writer".to_owned()), apart);
             assert_eq!(tasks.join(Duration::from_secs(1)).await, Ok(()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_holds_up_its_thread_takes_time_in_a_simulation_alone() {
+        for (tasks, takes_time) in [(Tasks::on_threads(), false), (Tasks::inline(Random::seeded(1)), true)] {
+            let began = tokio::time::Instant::now();
+            tasks.before_holding_up().await;
+            assert_eq!(began.elapsed() > Duration::ZERO, takes_time);
         }
     }
 }

@@ -1,4 +1,4 @@
-use runtime::{Deadline, Random};
+use runtime::{Deadline, Random, Tasks};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -13,12 +13,14 @@ use crate::{CommitError, ReadError, Row, Sql, Value};
 pub(super) struct SqliteWriter {
     connection: Connection,
     random: Random,
+    tasks: Tasks,
     metrics: DatabaseMetrics,
 }
 
 impl SqliteWriter {
     pub(super) fn new(connection: Connection, env: &runtime::Env, metrics: &DatabaseMetrics) -> Self {
-        Self { connection, random: env.random.clone(), metrics: metrics.clone() }
+        let (random, tasks) = (env.random.clone(), env.tasks.clone());
+        Self { connection, random, tasks, metrics: metrics.clone() }
     }
 
     /// Begins a transaction, waiting until `deadline` for another process that writes.
@@ -57,7 +59,8 @@ impl SqliteWriter {
     }
 
     /// Commits. An error here leaves open whether the disk has it: the log may be written and not synced.
-    fn commit(&self) -> Result<(), CommitError> {
+    async fn commit(&mut self) -> Result<(), CommitError> {
+        self.tasks.before_holding_up().await;
         let committed = self.connection.control("COMMIT");
         committed.map_err(|error| {
             self.roll_back();
@@ -85,7 +88,7 @@ impl SqliteWriter {
             }
             group.retain(Pending::begin);
             let outcomes = match self.run_all(&group) {
-                Ok(outcomes) => match self.commit() {
+                Ok(outcomes) => match self.commit().await {
                     Ok(()) => outcomes,
                     Err(unknown) => {
                         outcomes.into_iter().map(|outcome| outcome.and(Err(unknown.clone()))).collect()
@@ -222,7 +225,7 @@ impl Session {
             let end = deadline.at_most(LIMIT);
             writer.connection.bound_statements(Some(end));
             while let Ok(Some(command)) = end.bound(commands.recv()).await {
-                if writer.obey(command) {
+                if writer.obey(command).await {
                     break;
                 }
             }
@@ -235,7 +238,7 @@ impl Session {
 impl SqliteWriter {
     /// Does as the caller says; tells whether that ended the transaction. A caller who has gone while it was
     /// done needs no answer.
-    fn obey(&self, command: Command) -> bool {
+    async fn obey(&mut self, command: Command) -> bool {
         match command {
             Command::Query(sql, params, answer) => {
                 let found = self.connection.find(sql, &params).map_err(|error| commit_error(0, &error));
@@ -249,7 +252,7 @@ impl SqliteWriter {
                 false
             }
             Command::Commit(answer) => {
-                drop(answer.send(self.commit()));
+                drop(answer.send(self.commit().await));
                 true
             }
         }
