@@ -1,15 +1,21 @@
 //! Many seeds, each in a process of its own, since a seed takes over the randomness and the clock of its
 //! process.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::num::NonZero;
-use std::process::{Child, Command, Stdio};
+use std::process::{Output, Stdio};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::{StreamExt as _, stream};
+use tokio::process::Command;
 
 use crate::report::{Report, told_faults};
+
+/// After which a seed hangs: many times what the slowest takes, unoptimised and beside other work.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// How many seeds are told of at a time.
 const BETWEEN_SIGNS: u64 = 20;
@@ -23,12 +29,6 @@ pub struct Driver {
     pub seeds: u64,
     /// Whether each is run twice, and must go the same way.
     pub twice: bool,
-}
-
-/// A seed under way.
-struct Running {
-    seed: u64,
-    process: Child,
 }
 
 /// How a seed ended.
@@ -45,45 +45,56 @@ impl Driver {
     /// # Errors
     /// Processes cannot be started, or nobody listens.
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<bool> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        runtime.block_on(self.run_all(out))
+    }
+
+    async fn run_all(self, out: &mut impl Write) -> anyhow::Result<bool> {
         let lanes = available_parallelism().map_or(1, NonZero::get);
         let times = if self.twice { 2 } else { 1 };
-        let mut waiting =
-            (self.from..self.from + self.seeds).flat_map(|seed| std::iter::repeat_n(seed, times));
-        let mut running = VecDeque::new();
+        let seeds = (self.from..self.from + self.seeds).flat_map(|seed| std::iter::repeat_n(seed, times));
+        let mut ends =
+            stream::iter(seeds).map(|seed| async move { (seed, run_one(seed).await) }).buffered(lanes);
         let mut summary = Summary::default();
-        loop {
-            while running.len() < lanes
-                && let Some(seed) = waiting.next()
-            {
-                running.push_back(start(seed)?);
-            }
-            let Some(Running { seed, process }) = running.pop_front() else { break };
-            summary.add(out, seed, await_end(process)?)?;
+        while let Some((seed, ended)) = ends.next().await {
+            summary.add(out, seed, ended?)?;
         }
         summary.tell(out, self.twice)?;
         Ok(summary.failed.is_empty())
     }
 }
 
-fn start(seed: u64) -> anyhow::Result<Running> {
+async fn run_one(seed: u64) -> anyhow::Result<Ended> {
     let program = std::env::current_exe().context("finding this program")?;
-    let process = Command::new(program)
-        .args(["--seed", &seed.to_string(), "--json"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("starting seed {seed}"))?;
-    Ok(Running { seed, process })
+    let mut command = Command::new(program);
+    command.args(["--seed", &seed.to_string(), "--json"]);
+    end_of(&mut command, LIMIT).await.with_context(|| format!("running seed {seed}"))
 }
 
-fn await_end(process: Child) -> anyhow::Result<Ended> {
-    let output = process.wait_with_output().context("waiting for a seed")?;
-    let report = serde_json::from_slice(&output.stdout);
-    Ok(report.map_or_else(
-        |_| Ended::Broken(format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim())),
-        Ended::Reported,
-    ))
+async fn end_of(command: &mut Command, limit: Duration) -> io::Result<Ended> {
+    // The clock of this process stands still, because mad-turmoil is linked into it; another process has one.
+    let mut clock = Command::new("sleep");
+    let mut over = clock.arg(limit.as_secs_f64().to_string()).kill_on_drop(true).spawn()?;
+    let output = tokio::select! {
+        output = command.stdin(Stdio::null()).kill_on_drop(true).output() => output,
+        _ = over.wait() => return Ok(Ended::Broken(format!("it has not ended within {limit:?}"))),
+    };
+    let Output { status, stdout, stderr } = output?;
+    let broken = |_| Ended::Broken(format!("{status}\n{}", String::from_utf8_lossy(&stderr).trim()));
+    Ok(serde_json::from_slice(&stdout).map_or_else(broken, Ended::Reported))
+}
+
+/// What is wrong with a seed, and the options that show it again.
+struct Complaint {
+    words: String,
+    again: String,
+}
+
+impl Complaint {
+    /// What one run shows.
+    fn alone(seed: u64, words: String) -> Self {
+        Self { words, again: format!("--seed {seed}") }
+    }
 }
 
 #[derive(Default)]
@@ -101,9 +112,9 @@ struct Summary {
 impl Summary {
     fn add(&mut self, out: &mut impl Write, seed: u64, ended: Ended) -> io::Result<()> {
         self.runs += 1;
-        if let Some(complaint) = self.complaint(seed, &ended) {
+        if let Some(Complaint { words, again }) = self.complaint(seed, &ended) {
             self.failed.insert(seed);
-            writeln!(out, "{complaint}\nagain: cargo run -p simulation --release -- --seed {seed}")?;
+            writeln!(out, "{words}\nagain: cargo run -p simulation --release -- {again}")?;
         }
         if let Ended::Reported(report) = ended {
             self.count(seed, report);
@@ -114,18 +125,26 @@ impl Summary {
         Ok(())
     }
 
-    fn complaint(&mut self, seed: u64, ended: &Ended) -> Option<String> {
+    fn complaint(&mut self, seed: u64, ended: &Ended) -> Option<Complaint> {
         let report = match ended {
-            Ended::Broken(words) => return Some(format!("seed {seed} broke: {words}")),
-            Ended::Reported(report) if !report.violations.is_empty() => return Some(report.told(seed)),
+            Ended::Broken(words) => {
+                return Some(Complaint::alone(seed, format!("seed {seed} broke: {words}")));
+            }
             Ended::Reported(report) => report,
         };
-        if self.histories.insert(seed, report.hash).is_some_and(|before| before != report.hash) {
-            return Some(format!("seed {seed} went another way the second time"));
+        let before = self.histories.insert(seed, report.hash);
+        if !report.violations.is_empty() {
+            return Some(Complaint::alone(seed, report.told(seed)));
+        }
+        if before.is_some_and(|before| before != report.hash) {
+            let words = format!("seed {seed} went another way the second time");
+            return Some(Complaint { words, again: format!("--from {seed} --seeds 1 --twice") });
         }
         let mut others = self.histories.iter().filter(|&(&other, _)| other != seed);
-        let (twin, _) = others.find(|&(_, &hash)| hash == report.hash)?;
-        Some(format!("seed {seed} went the way of seed {twin}: the seed does not decide"))
+        let (&twin, _) = others.find(|&(_, &hash)| hash == report.hash)?;
+        let words = format!("seed {seed} went the way of seed {twin}: the seed does not decide");
+        let (first, span) = (seed.min(twin), seed.abs_diff(twin) + 1);
+        Some(Complaint { words, again: format!("--from {first} --seeds {span}") })
     }
 
     fn count(&mut self, seed: u64, report: Report) {
@@ -151,5 +170,73 @@ impl Summary {
         }
         let again = if twice { ", and every seed went the same way twice" } else { "" };
         writeln!(out, "no violation{again}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn went(hash: u64, violations: &[&str]) -> Ended {
+        Ended::Reported(Report {
+            violations: violations.iter().map(|&violation| violation.to_owned()).collect(),
+            hash,
+            simulated_seconds: 61,
+            cpu_milliseconds: hash,
+            attempts: 3,
+            acknowledged: 2,
+            faults: BTreeMap::from([("kill".to_owned(), 1)]),
+            story: vec!["it rained".to_owned()],
+        })
+    }
+
+    /// What is told of the seeds, one after the other.
+    fn told(ends: impl IntoIterator<Item = (u64, Ended)>) -> String {
+        let (mut summary, mut out) = (Summary::default(), Vec::new());
+        for (seed, ended) in ends {
+            summary.add(&mut out, seed, ended).unwrap();
+        }
+        summary.tell(&mut out, true).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_went_well_is_added_up() {
+        assert_eq!(
+            told([(1, went(7, &[])), (1, went(7, &[])), (2, went(8, &[]))]),
+            "3 runs, 183 simulated seconds\n9 requests, 6 of them acknowledged\nfaults: 3 x kill\n\
+             slowest: seed 2 with 8 ms of processor\nno violation, and every seed went the same way twice\n"
+        );
+    }
+
+    #[test]
+    fn a_seed_that_fails_is_told_with_the_command_that_shows_it_again() {
+        let again = |ends: Vec<(u64, Ended)>| {
+            let told = told(ends);
+            assert!(told.ends_with("FAILED: seeds {5}\n"), "{told}");
+            let (words, again) = told.split_once("again: ").unwrap();
+            (words.to_owned(), again.lines().next().unwrap().to_owned())
+        };
+        let (words, command) = again(vec![(5, went(7, &["an account is lost"]))]);
+        assert!(words.ends_with("\n  it rained\nVIOLATION an account is lost\n"), "{words}");
+        assert_eq!(command, "cargo run -p simulation --release -- --seed 5");
+        let (words, command) = again(vec![(5, Ended::Broken("signal: 6".to_owned()))]);
+        assert_eq!(words, "seed 5 broke: signal: 6\n");
+        assert_eq!(command, "cargo run -p simulation --release -- --seed 5");
+        let (words, command) = again(vec![(5, went(7, &[])), (5, went(8, &[]))]);
+        assert_eq!(words, "seed 5 went another way the second time\n");
+        assert_eq!(command, "cargo run -p simulation --release -- --from 5 --seeds 1 --twice");
+        let (words, command) = again(vec![(3, went(7, &[])), (5, went(7, &[]))]);
+        assert_eq!(words, "seed 5 went the way of seed 3: the seed does not decide\n");
+        assert_eq!(command, "cargo run -p simulation --release -- --from 3 --seeds 3");
+    }
+
+    #[tokio::test]
+    async fn a_seed_that_hangs_is_ended_and_told() {
+        /// Whatever it is, the process outlasts it.
+        const LIMIT: Duration = Duration::from_millis(1);
+        let ended = end_of(Command::new("sleep").arg("600"), LIMIT).await.unwrap();
+        let Ended::Broken(words) = ended else { panic!("it has no report") };
+        assert_eq!(words, "it has not ended within 1ms");
     }
 }
