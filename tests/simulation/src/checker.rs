@@ -6,8 +6,11 @@
 //! is a contradiction that no choice of those moments resolves.
 
 mod accounts;
+mod life;
+mod reads;
+mod tables;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{Account, Attempt, Micros, Operation, Outcome};
 
@@ -25,22 +28,56 @@ pub struct Stored {
 /// The service's table as it was at one moment, by id.
 pub type Table = BTreeMap<String, Stored>;
 
+/// A look at the table while nothing in it could be lost any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// When.
+    pub at: Micros,
+    /// What was there.
+    pub table: Table,
+}
+
+/// The moment after which nothing happens any more.
+pub const AFTERWARDS: Micros = Micros::MAX;
+
 /// Every contradiction, in words that name the requests concerned.
 ///
-/// `tables` are what the database held from time to time, the last one after everything else had ended.
-pub fn violations(attempts: &[Attempt], tables: &[Table]) -> Vec<String> {
+/// `power_losses` are the moments up to which reads may show what is taken back, `looks` are in the order of
+/// time.
+pub fn violations(attempts: &[Attempt], power_losses: &[Micros], looks: &[Look]) -> Vec<String> {
     let accounts = Accounts::from(attempts);
     let mut found = Vec::new();
     for attempt in attempts {
-        found.extend(accounts.check_answer(attempt).err().map(|why| format!("{why}: {attempt}")));
+        let checked = check_subject(attempt).and_then(|()| accounts.check_answer(attempt));
+        found.extend(checked.err().map(|why| format!("{why}: {attempt}")));
     }
     found.extend(accounts.shared_ids());
     found.extend(accounts.shared_emails());
-    if let Some(table) = tables.last() {
-        found.extend(accounts.check_table(table));
-    }
-    found.extend(tables.windows(2).flat_map(|pair| setbacks(&pair[0], &pair[1])));
+    found.extend(accounts.repeated_deletions());
+    found.extend(reads::gone_back(attempts, power_losses));
+    found.extend(tables::contradictions(&accounts, looks));
+    // What is wrong in one look is mostly wrong in the next.
+    let mut told = BTreeSet::new();
+    found.retain(|why| told.insert(why.clone()));
     found
+}
+
+/// Whether the answer is about the account and the fields that were asked for.
+fn check_subject(attempt: &Attempt) -> Result<(), &'static str> {
+    let Outcome::Done(Some(shown)) = &attempt.outcome else { return Ok(()) };
+    let (id, email, name) = match &attempt.operation {
+        Operation::Create { email, name } => (None, Some(email), Some(name)),
+        Operation::Update { id, email, name } => (Some(id), email.as_ref(), name.as_ref()),
+        Operation::Get { id } | Operation::Delete { id } => (Some(id), None, None),
+    };
+    let is = |asked: Option<&String>, shown: &String| asked.is_none_or(|asked| asked == shown);
+    if !is(id, &shown.id) {
+        return Err("the answer shows another account");
+    }
+    if !is(email, &shown.email) || !is(name, &shown.name) {
+        return Err("the answer does not show what was asked for");
+    }
+    Ok(())
 }
 
 impl Accounts<'_> {
@@ -55,7 +92,7 @@ impl Accounts<'_> {
             (Operation::Get { .. } | Operation::Update { .. }, Outcome::Done(Some(account))) => {
                 self.check_seen(account, attempt.started, attempt.ended)
             }
-            (Operation::Delete { id }, Outcome::Done(_)) => self.check_deletion(id, attempt),
+            (Operation::Delete { id }, Outcome::Done(_)) => self.check_deletion(id),
             (_, Outcome::Done(None)) => Err("the answer lacks the account"),
             (Operation::Create { email, .. }, Outcome::EmailTaken) => self.check_taken(email, None, attempt),
             (Operation::Update { id, email: Some(email), .. }, Outcome::EmailTaken) => {
@@ -74,13 +111,7 @@ impl Accounts<'_> {
         if life.ended_before(from) {
             return Err("a deleted account is back");
         }
-        if !life.emails.may_show(&seen.email, from, to) {
-            return Err("an e-mail that the account cannot have then");
-        }
-        if !life.names.may_show(&seen.name, from, to) {
-            return Err("a name that the account cannot have then");
-        }
-        Ok(())
+        life.check_shown(seen, from, to)
     }
 
     fn check_missing(&self, id: &str, until: Micros) -> Result<(), &'static str> {
@@ -90,55 +121,11 @@ impl Accounts<'_> {
         }
     }
 
-    fn check_deletion(&self, id: &str, attempt: &Attempt) -> Result<(), &'static str> {
-        match self.life(id) {
-            Some(life) if life.ended_before(attempt.started) => Err("an account is deleted twice"),
-            Some(_) => Ok(()),
-            None => Err("an account that nobody made"),
-        }
+    fn check_deletion(&self, id: &str) -> Result<(), &'static str> {
+        self.life(id).map(drop).ok_or("an account that nobody made")
     }
 
     fn check_taken(&self, email: &str, by: Option<&str>, attempt: &Attempt) -> Result<(), &'static str> {
         if self.may_be_held(email, by, attempt) { Ok(()) } else { Err("nobody can have the e-mail") }
     }
-
-    /// Whether the table holds every account that must be there, and none that cannot.
-    fn check_table(&self, table: &Table) -> Vec<String> {
-        const AFTERWARDS: Micros = Micros::MAX;
-        let rows = table.values().filter_map(|Stored { account, version }| {
-            let checked = match self.life(&account.id) {
-                Some(life) if *version < life.least_version() => {
-                    Err("fewer versions than acknowledged changes")
-                }
-                Some(_) => self.check_seen(account, AFTERWARDS, AFTERWARDS),
-                None if self.may_be_unacknowledged(account) => Ok(()),
-                None => Err("an account that nobody made"),
-            };
-            checked.err().map(|why| format!("{why}: the table holds {account:?} in version {version}"))
-        });
-        let missing = self.lives().filter(|(id, _)| !table.contains_key(*id)).filter_map(|(id, life)| {
-            let lost = !life.may_have_ended_by(AFTERWARDS);
-            lost.then(|| format!("an acknowledged account is lost: the table lacks {id}"))
-        });
-        rows.chain(missing).chain(doubles(table)).collect()
-    }
-}
-
-fn doubles(table: &Table) -> Vec<String> {
-    let mut owners = BTreeMap::<_, &str>::new();
-    let doubled = table.values().filter_map(|Stored { account, .. }| {
-        let other = owners.insert(&account.email, &account.id)?;
-        Some(format!("an e-mail with two accounts: {} has {other} and {}", account.email, account.id))
-    });
-    doubled.collect()
-}
-
-fn setbacks(earlier: &Table, later: &Table) -> Vec<String> {
-    let fell = later.iter().filter_map(|(id, now)| {
-        let before = earlier.get(id)?;
-        let set_back =
-            now.version < before.version || (now.version == before.version && now.account != before.account);
-        set_back.then(|| format!("a version does not grow: {before:?} became {now:?}"))
-    });
-    fell.collect()
 }

@@ -11,6 +11,7 @@ use service_auth::Identity;
 
 use crate::history::{Attempt, History, Operation, Outcome};
 use crate::hosts::INSTANCES;
+use crate::net::Traffic;
 use crate::time;
 use crate::workload::Board;
 
@@ -37,9 +38,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client on the host `name`, known to services as `identity`.
-    pub fn new(name: &'static str, identity: &Identity, random: Random, shared: Rc<RefCell<Shared>>) -> Self {
-        let connections = INSTANCES.map(|instance| Connection::new(instance, identity.clone()));
+    /// A client on the host `name`, known to services as `identity`, whose messages are counted.
+    pub fn new(
+        name: &'static str,
+        identity: &Identity,
+        random: Random,
+        shared: Rc<RefCell<Shared>>,
+        traffic: &Traffic,
+    ) -> Self {
+        let connections =
+            INSTANCES.map(|instance| Connection::new(name, instance, identity.clone(), traffic));
         Self { name, random, shared, connections }
     }
 

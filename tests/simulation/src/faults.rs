@@ -2,6 +2,7 @@
 
 mod injector;
 mod links;
+mod orders;
 
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use runtime::Random;
 
 use crate::history::Micros;
 use crate::hosts::{CLIENTS, INSTANCES};
+use crate::storage::Refusal;
 
 pub use injector::Injector;
+pub use orders::Orders;
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,13 @@ pub enum Fault {
         /// After how many writes; `None` for at once.
         after: Option<u32>,
     },
+    /// A process is told to end in order, as by SIGTERM, and is started again.
+    Restart {
+        /// Which.
+        instance: &'static str,
+    },
+    /// The disk takes no changes while the processes live on.
+    Refusal(Refusal),
     /// Something about the way between a client and an instance.
     Link {
         /// Which client.
@@ -61,10 +71,10 @@ impl Fault {
             Self::Kill { after: Some(_), .. } => "kill while writing",
             Self::PowerLoss { after: None } => "power loss",
             Self::PowerLoss { after: Some(_) } => "power loss while writing",
-            Self::Link { trouble: Trouble::Cut, .. } => "partition",
-            Self::Link { trouble: Trouble::CutRequests | Trouble::CutAnswers, .. } => "one-way partition",
-            Self::Link { trouble: Trouble::Held, .. } => "hold",
-            Self::Link { trouble: Trouble::Slow(_), .. } => "latency",
+            Self::Restart { .. } => "orderly restart",
+            Self::Refusal(Refusal::Full) => "full disk",
+            Self::Refusal(Refusal::Broken) => "failing disk",
+            Self::Link { trouble, .. } => trouble.kind(),
         }
     }
 
@@ -73,8 +83,10 @@ impl Fault {
         const MOST_WRITES: u64 = 40;
         let after = (random.below(2) == 0).then(|| small(random.below(MOST_WRITES)));
         match random.below(100) {
-            0..25 => Self::Kill { instance: one_of(random, &INSTANCES), after },
-            25..45 => Self::PowerLoss { after },
+            0..20 => Self::Kill { instance: one_of(random, &INSTANCES), after },
+            20..36 => Self::PowerLoss { after },
+            36..46 => Self::Restart { instance: one_of(random, &INSTANCES) },
+            46..56 => Self::Refusal(if random.below(2) == 0 { Refusal::Full } else { Refusal::Broken }),
             _ => {
                 let (client, instance) = (one_of(random, &CLIENTS), one_of(random, &INSTANCES));
                 Self::Link { client, instance, trouble: Trouble::draw(random) }
@@ -84,6 +96,15 @@ impl Fault {
 }
 
 impl Trouble {
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Cut => "partition",
+            Self::CutRequests | Self::CutAnswers => "one-way partition",
+            Self::Held => "hold",
+            Self::Slow(_) => "latency",
+        }
+    }
+
     fn draw(random: &Random) -> Self {
         match random.below(5) {
             0 => Self::Cut,
@@ -144,7 +165,7 @@ mod tests {
         assert_eq!(planned(7), planned(7));
         assert_ne!(planned(7), planned(8));
         let kinds: BTreeSet<_> = (0..50).flat_map(planned).map(|planned| planned.fault.kind()).collect();
-        assert_eq!(kinds.len(), 8, "{kinds:?}");
+        assert_eq!(kinds.len(), 11, "{kinds:?}");
         assert!(planned(7).is_sorted_by_key(|planned| planned.at));
         assert!(planned(7).iter().all(|planned| u128::from(planned.at) < length.as_micros()));
     }

@@ -95,6 +95,7 @@ impl Attempt {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     attempts: Vec<Attempt>,
+    power_losses: Vec<Micros>,
     lines: Vec<String>,
 }
 
@@ -108,6 +109,16 @@ impl History {
     /// Adds something that happened to the world.
     pub fn event(&mut self, at: Micros, event: impl fmt::Display) {
         self.lines.push(format!("{} {event}", Moment(at)));
+    }
+
+    /// Notes that the power went.
+    pub fn lose_power(&mut self, at: Micros) {
+        self.power_losses.push(at);
+    }
+
+    /// When the power went.
+    pub fn power_losses(&self) -> &[Micros] {
+        &self.power_losses
     }
 
     /// The requests, in the order of their ends.

@@ -8,4 +8,4 @@ mod disk;
 mod journal;
 mod vfs;
 
-pub use disk::{Cut, Disk, DiskError, Lost};
+pub use disk::{Cut, Disk, DiskError, Lost, Refusal};

@@ -15,11 +15,12 @@ use runtime::Random;
 use service_auth::{Identity, LocalCa, SpiffeId, TrustDomain};
 use turmoil::Sim;
 
-use crate::checker::{self, Table};
+use crate::checker::{self, AFTERWARDS, Look, Stored, Table};
 use crate::client::{Client, Shared};
 use crate::faults::{self, Injector};
-use crate::history::Micros;
+use crate::history::{Account, Micros};
 use crate::hosts::{CLIENTS, INSTANCES, LATENCY};
+use crate::net::Traffic;
 use crate::report::Report;
 use crate::storage::Disk;
 use crate::time;
@@ -32,7 +33,7 @@ const WORK: Duration = Duration::from_secs(60);
 /// How long reading back may take after that; far more than it does.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How often the table is looked at for versions that do not grow.
+/// How often the table is looked at for what cannot be in it then.
 const BETWEEN_LOOKS: Micros = 1_000_000;
 
 /// Runs a seed. Once per process: randomness and clocks are the process's own.
@@ -76,7 +77,8 @@ struct World<'a> {
     shared: Rc<RefCell<Shared>>,
     database: &'a Path,
     random: Random,
-    tables: Vec<Table>,
+    traffic: Traffic,
+    looks: Vec<Look>,
 }
 
 impl<'a> World<'a> {
@@ -87,7 +89,8 @@ impl<'a> World<'a> {
             disk.attach(instance)?;
         }
         let planned = faults::plan(&random, WORK);
-        let injector = Injector::new(disk.clone(), random.clone(), planned);
+        let traffic = Traffic::default();
+        let injector = Injector::new(disk.clone(), traffic.clone(), random.clone(), planned);
         let mut world = Self {
             sim: network(seed),
             disk,
@@ -95,7 +98,8 @@ impl<'a> World<'a> {
             shared: Rc::default(),
             database,
             random,
-            tables: Vec::new(),
+            traffic,
+            looks: Vec::new(),
         };
         world.populate(identities);
         Ok(world)
@@ -109,12 +113,14 @@ impl<'a> World<'a> {
                 disk: self.disk.clone(),
                 identity: identities.service.clone(),
                 random: self.random.clone(),
+                traffic: self.traffic.clone(),
+                orders: self.injector.orders(name),
             };
             self.sim.host(name, move || instance.clone().run());
         }
         for (share, name) in CLIENTS.into_iter().enumerate() {
-            let client =
-                Client::new(name, &identities.operator, self.random.clone(), Rc::clone(&self.shared));
+            let (random, shared) = (self.random.clone(), Rc::clone(&self.shared));
+            let client = Client::new(name, &identities.operator, random, shared, &self.traffic);
             self.sim.client(name, async move {
                 client.run(WORK, share, CLIENTS.len()).await;
                 Ok(())
@@ -130,7 +136,7 @@ impl<'a> World<'a> {
             self.injector.advance(&mut self.sim, now, &mut self.shared.borrow_mut().history)?;
             if now >= next_look {
                 next_look = now + BETWEEN_LOOKS;
-                self.look()?;
+                self.look(now)?;
             }
             if is_over && self.injector.is_done() {
                 break;
@@ -142,9 +148,9 @@ impl<'a> World<'a> {
 
     /// Notes what is in the table, unless a power loss could still undo something of it: then what is seen
     /// need not stay, and nobody was told that it would.
-    fn look(&mut self) -> anyhow::Result<()> {
+    fn look(&mut self, at: Micros) -> anyhow::Result<()> {
         if self.disk.is_settled() {
-            self.tables.extend(stored::read(self.database)?);
+            self.looks.extend(stored::read(self.database)?.map(|table| Look { at, table }));
         }
         Ok(())
     }
@@ -154,14 +160,26 @@ impl<'a> World<'a> {
         self.disk.power_off();
         INSTANCES.into_iter().for_each(|instance| self.sim.crash(instance));
         self.disk.power_on(&self.random)?;
-        let table = stored::read(self.database)?.context("the database is gone")?;
-        self.tables.push(table);
+        // A database that is gone lacks every account.
+        let table = stored::read(self.database)?.unwrap_or_default();
+        self.note(&table);
+        self.looks.push(Look { at: AFTERWARDS, table });
         Ok(())
+    }
+
+    /// What is left at the end is part of the history: two runs that end differently did not go the same way.
+    fn note(&self, table: &Table) {
+        let history = &mut self.shared.borrow_mut().history;
+        let at = micros(self.sim.elapsed());
+        for Stored { account, version } in table.values() {
+            let Account { id, email, name } = account;
+            history.event(at, format_args!("left: {id} {email} {name:?} in version {version}"));
+        }
     }
 
     fn report(self) -> Report {
         let history = &self.shared.borrow().history;
-        let wrong = checker::violations(history.attempts(), &self.tables);
+        let wrong = checker::violations(history.attempts(), history.power_losses(), &self.looks);
         Report::of(history, wrong, self.sim.elapsed(), self.injector.happened())
     }
 }

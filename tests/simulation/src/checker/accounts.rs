@@ -2,97 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::history::{Account, Attempt, Micros, Operation, Outcome};
 
-/// The moments between which something took effect. For an unknown outcome the end is open.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    from: Micros,
-    /// `None`: at any time since, or never.
-    to: Option<Micros>,
-}
-
-impl Span {
-    /// When the request took effect, if it may have at all.
-    fn of(attempt: &Attempt) -> Option<Self> {
-        match attempt.outcome {
-            Outcome::Done(_) => Some(Self { from: attempt.started, to: Some(attempt.ended) }),
-            Outcome::Unknown => Some(Self { from: attempt.started, to: None }),
-            _ => None,
-        }
-    }
-
-    fn is_over_before(self, moment: Micros) -> bool {
-        self.to.is_some_and(|to| to < moment)
-    }
-}
-
-/// A value that a request wrote, or may have written.
-#[derive(Clone, Debug)]
-struct Write<'a> {
-    value: &'a str,
-    span: Span,
-}
-
-/// All that was written to one field of one account.
-#[derive(Debug, Default)]
-pub(super) struct Field<'a>(Vec<Write<'a>>);
-
-impl Field<'_> {
-    /// Whether a read between `from` and `to` may find `value`: it was written by then, and not certainly
-    /// overwritten before.
-    pub(super) fn may_show(&self, value: &str, from: Micros, to: Micros) -> bool {
-        let written = self.0.iter().filter(|write| write.value == value && write.span.from <= to);
-        written.clone().any(|write| !self.is_superseded(write, from))
-    }
-
-    fn is_superseded(&self, write: &Write<'_>, before: Micros) -> bool {
-        self.0
-            .iter()
-            .any(|next| write.span.is_over_before(next.span.from) && next.span.is_over_before(before))
-    }
-}
-
-/// What was asked of one acknowledged account.
-#[derive(Debug, Default)]
-pub(super) struct Life<'a> {
-    pub(super) emails: Field<'a>,
-    pub(super) names: Field<'a>,
-    deletions: Vec<Span>,
-    renamings: i64,
-}
-
-impl Life<'_> {
-    /// Whether the account was certainly gone at `moment`.
-    pub(super) fn ended_before(&self, moment: Micros) -> bool {
-        self.deletions.iter().any(|deletion| deletion.is_over_before(moment))
-    }
-
-    /// Whether the account may have been gone by `moment`.
-    pub(super) fn may_have_ended_by(&self, moment: Micros) -> bool {
-        self.deletions.iter().any(|deletion| deletion.from <= moment)
-    }
-
-    /// The first version is 1, and each acknowledged change of name makes another. A change to the e-mail
-    /// that the account has already makes none; a name is never the same.
-    pub(super) fn least_version(&self) -> i64 {
-        1 + self.renamings
-    }
-
-    /// Whether the account had certainly given up the value of `write` before `moment`.
-    fn gave_up(&self, write: &Write<'_>, moment: Micros) -> bool {
-        self.ended_before(moment) || self.emails.is_superseded(write, moment)
-    }
-
-    /// From when to when the account certainly had the e-mail of `write`: from its acknowledgement until
-    /// something else may have begun to take it away.
-    fn certain(&self, write: &Write<'_>) -> Option<(Micros, Micros)> {
-        let start = write.span.to?;
-        let others = self.emails.0.iter().filter(|other| other.value != write.value).map(|other| other.span);
-        let takers = others.chain(self.deletions.iter().copied());
-        let end = takers.filter(|taker| !taker.is_over_before(write.span.from)).map(|taker| taker.from).min();
-        let end = end.unwrap_or(Micros::MAX);
-        (start < end).then_some((start, end))
-    }
-}
+use super::life::{Life, Span, Write};
 
 /// The history by account.
 #[derive(Debug, Default)]
@@ -123,8 +33,8 @@ impl<'a> Accounts<'a> {
             self.shared_ids.push(format!("an id was given twice: {attempt}"));
         }
         let life = self.lives.entry(&made.id).or_default();
-        life.emails.0.push(Write { value: email, span });
-        life.names.0.push(Write { value: name, span });
+        life.emails.0.push(Write { value: email, beside: Some(name), span });
+        life.names.0.push(Write { value: name, beside: Some(email), span });
     }
 
     fn add_change(&mut self, attempt: &'a Attempt) {
@@ -132,9 +42,11 @@ impl<'a> Accounts<'a> {
         match &attempt.operation {
             Operation::Update { id, email, name } => {
                 let Some(life) = self.lives.get_mut(id.as_str()) else { return };
-                life.emails.0.extend(email.iter().map(|value| Write { value, span }));
-                life.names.0.extend(name.iter().map(|value| Write { value, span }));
-                life.renamings += i64::from(attempt.is_acknowledged() && name.is_some());
+                let (email, name) = (email.as_deref(), name.as_deref());
+                life.emails.0.extend(email.map(|value| Write { value, beside: name, span }));
+                life.names.0.extend(name.map(|value| Write { value, beside: email, span }));
+                life.changes.push(span);
+                life.renamings.extend(name.filter(|_| attempt.is_acknowledged()).map(|_| span));
             }
             Operation::Delete { id } => {
                 let Some(life) = self.lives.get_mut(id.as_str()) else { return };
@@ -152,9 +64,12 @@ impl<'a> Accounts<'a> {
         self.lives.iter().map(|(id, life)| (*id, life))
     }
 
-    /// Whether `account` is what a creation of unknown outcome would have made.
-    pub(super) fn may_be_unacknowledged(&self, account: &Account) -> bool {
-        self.unacknowledged.iter().any(|(email, name, _)| *email == account.email && *name == account.name)
+    /// How many creations of unknown outcome, begun by `moment`, would have made `account`.
+    pub(super) fn unacknowledged(&self, account: &Account, moment: Micros) -> usize {
+        let is_it = |(email, name, span): &&(&str, &str, Span)| {
+            *email == account.email && *name == account.name && span.from <= moment
+        };
+        self.unacknowledged.iter().filter(is_it).count()
     }
 
     /// Whether an account other than `by` may have had the e-mail while `attempt` was under way.
@@ -173,6 +88,13 @@ impl<'a> Accounts<'a> {
 
     pub(super) fn shared_ids(&self) -> Vec<String> {
         self.shared_ids.clone()
+    }
+
+    /// Accounts of which more than one deletion was acknowledged: whoever comes second finds none.
+    pub(super) fn repeated_deletions(&self) -> Vec<String> {
+        let acknowledged = |life: &Life<'_>| life.deletions.iter().filter(|it| it.to.is_some()).count();
+        let repeated = self.lives().filter(|(_, life)| acknowledged(life) > 1);
+        repeated.map(|(id, _)| format!("an account is deleted twice: {id}")).collect()
     }
 
     /// E-mails that two accounts certainly had at one moment.

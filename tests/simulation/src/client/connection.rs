@@ -13,7 +13,7 @@ use types::{ErrorClass, ServiceName};
 
 use crate::history::{Account, Micros, Operation, Outcome};
 use crate::hosts::{GRPC_PORT, SERVICE};
-use crate::net::SimulatedNetwork;
+use crate::net::{SimulatedNetwork, Traffic};
 use crate::time;
 
 /// How long a request is worth waiting for; it travels with the request.
@@ -29,6 +29,7 @@ const PASSWORD: &str = "correct horse battery staple";
 /// sends nothing twice, so that a connection never recovers from a partition.
 pub(super) struct Connection {
     instance: &'static str,
+    net: Net,
     identity: Identity,
     channel: Option<Channel>,
 }
@@ -46,8 +47,15 @@ impl Answer {
 }
 
 impl Connection {
-    pub(super) fn new(instance: &'static str, identity: Identity) -> Self {
-        Self { instance, identity, channel: None }
+    /// From the host `client` to the host `instance`.
+    pub(super) fn new(
+        client: &'static str,
+        instance: &'static str,
+        identity: Identity,
+        traffic: &Traffic,
+    ) -> Self {
+        let net = Net::over(SimulatedNetwork::of(client, traffic));
+        Self { instance, net, identity, channel: None }
     }
 
     /// Sends all requests at once, and tells what is known about each in the end.
@@ -71,17 +79,16 @@ impl Connection {
     }
 
     async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
-        let (instance, identity) = (self.instance, self.identity.clone());
+        let (instance, net, identity) = (self.instance, self.net.clone(), self.identity.clone());
         let connector = tower::service_fn(move |_| {
-            let identity = identity.clone();
-            async move { dial(instance, &identity).await.map(TokioIo::new) }
+            let (net, identity) = (net.clone(), identity.clone());
+            async move { dial(instance, &net, &identity).await.map(TokioIo::new) }
         });
         Endpoint::from_static("http://user-service").connect_with_connector(connector).await
     }
 }
 
-async fn dial(instance: &str, identity: &Identity) -> io::Result<Io> {
-    let net = Net::over(SimulatedNetwork);
+async fn dial(instance: &str, net: &Net, identity: &Identity) -> io::Result<Io> {
     let io = net.dial(&format!("{instance}:{GRPC_PORT}")).await?;
     let service: ServiceName = SERVICE.parse().map_err(io::Error::other)?;
     let callee = SpiffeId::service(&TrustDomain::default(), &service);

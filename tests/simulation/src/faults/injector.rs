@@ -1,13 +1,17 @@
+mod stops;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use anyhow::Context as _;
 use runtime::Random;
 use turmoil::Sim;
 
+use self::stops::Stops;
 use super::links::{Links, silence_from_inside};
-use super::{Fault, Planned};
+use super::{Fault, Orders, Planned};
 use crate::history::{History, Micros};
 use crate::hosts::INSTANCES;
+use crate::net::Traffic;
 use crate::storage::{Cut, Disk};
 
 /// Makes the planned faults happen, and ends them.
@@ -16,13 +20,23 @@ pub struct Injector {
     random: Random,
     planned: VecDeque<Planned>,
     links: Links,
+    stops: Stops,
     /// Countdowns that run: until when they may take, and how long what they set off shall last.
     armed: Vec<(Cut, Micros, Micros)>,
     /// Instances that are down by themselves, and when they start again.
     down: BTreeMap<&'static str, Micros>,
     /// When the power comes back.
     dark_until: Option<Micros>,
+    refusing: Option<Refusing>,
     happened: BTreeMap<&'static str, u32>,
+}
+
+/// A disk that takes no changes.
+struct Refusing {
+    kind: &'static str,
+    until: Micros,
+    /// How many changes were ever refused before.
+    before: u64,
 }
 
 impl Injector {
@@ -30,15 +44,17 @@ impl Injector {
     const PATIENCE: Micros = 1_000_000;
 
     /// For the processes on `disk`, which must tell its cuts to [`Injector::cut`].
-    pub fn new(disk: Disk, random: Random, planned: Vec<Planned>) -> Self {
+    pub fn new(disk: Disk, traffic: Traffic, random: Random, planned: Vec<Planned>) -> Self {
         Self {
             disk,
             random,
             planned: planned.into(),
-            links: Links::default(),
+            links: Links::new(traffic),
+            stops: Stops::default(),
             armed: Vec::new(),
             down: BTreeMap::new(),
             dark_until: None,
+            refusing: None,
             happened: BTreeMap::new(),
         }
     }
@@ -52,6 +68,11 @@ impl Injector {
         }
     }
 
+    /// What an instance must take its orders from.
+    pub fn orders(&self, instance: &'static str) -> Orders {
+        self.stops.orders(instance)
+    }
+
     /// How often each kind of fault took effect.
     pub fn happened(&self) -> &BTreeMap<&'static str, u32> {
         &self.happened
@@ -59,51 +80,80 @@ impl Injector {
 
     /// Whether every process runs and nothing is planned, so that only troubled ways are left.
     pub fn is_done(&self) -> bool {
-        self.planned.is_empty() && self.armed.is_empty() && self.down.is_empty() && self.dark_until.is_none()
+        self.planned.is_empty()
+            && self.armed.is_empty()
+            && self.down.is_empty()
+            && self.stops.are_over()
+            && self.dark_until.is_none()
+            && self.refusing.is_none()
     }
 
     /// Does what is due. To be called between any two steps of the simulation.
+    ///
+    /// # Errors
+    /// An instance that was told to end did not, or not in order.
     pub fn advance(&mut self, sim: &mut Sim<'_>, now: Micros, history: &mut History) -> anyhow::Result<()> {
         self.fire(sim, now, history);
+        for (instance, until) in self.stops.ended(&self.links, now, history)? {
+            self.count(Fault::Restart { instance }.kind());
+            self.down.insert(instance, until);
+        }
         self.restart(sim, now, history)?;
+        self.end_refusal(now);
+        self.links.newly_felt().into_iter().for_each(|kind| self.count(kind));
         self.links.heal(sim, now);
         while let Some(next) = self.planned.pop_front_if(|next| next.at <= now) {
-            if self.begin(sim, next, now) {
-                *self.happened.entry(next.fault.kind()).or_default() += 1;
+            if self.begin(sim, next, now, history) {
                 history.event(now, format_args!("{:?} for {} us", next.fault, next.lasting));
             }
         }
         Ok(())
     }
 
+    fn count(&mut self, kind: &'static str) {
+        *self.happened.entry(kind).or_default() += 1;
+    }
+
     /// Begins a fault. `false` if it can have no effect now.
-    fn begin(&mut self, sim: &mut Sim<'_>, planned: Planned, now: Micros) -> bool {
-        let lasting = planned.lasting;
-        match planned.fault {
+    fn begin(&mut self, sim: &mut Sim<'_>, planned: Planned, now: Micros, history: &mut History) -> bool {
+        let (fault, lasting) = (planned.fault, planned.lasting);
+        match fault {
             Fault::Link { client, instance, trouble } => {
-                self.links.trouble(sim, (client, instance), trouble, now + lasting)
+                return self.links.trouble(sim, (client, instance), trouble, now + lasting);
             }
-            _ if self.dark_until.is_some() || !self.armed.is_empty() => false,
-            Fault::Kill { instance, .. } if self.down.contains_key(instance) => false,
+            _ if self.dark_until.is_some() || !self.armed.is_empty() => return false,
+            Fault::Kill { instance, .. } | Fault::Restart { instance } if !self.is_up(instance) => {
+                return false;
+            }
+            Fault::Refusal(_) if self.refusing.is_some() => return false,
             Fault::Kill { instance, after: Some(writes) } => {
                 self.disk.kill_after(instance, writes);
                 self.armed.push((Cut::Process(instance), now + Self::PATIENCE, lasting));
-                true
             }
             Fault::Kill { instance, after: None } => {
+                self.count(fault.kind());
                 self.kill(sim, instance, now + lasting);
-                true
             }
             Fault::PowerLoss { after: Some(writes) } => {
                 self.disk.power_off_after(writes);
                 self.armed.push((Cut::Power, now + Self::PATIENCE, lasting));
-                true
             }
             Fault::PowerLoss { after: None } => {
-                self.darken(sim, now + lasting);
-                true
+                self.count(fault.kind());
+                self.darken(sim, now, lasting, history);
+            }
+            Fault::Restart { instance } => self.stops.begin(instance, now, lasting),
+            Fault::Refusal(refusal) => {
+                let before = self.disk.refused();
+                self.refusing = Some(Refusing { kind: fault.kind(), until: now + lasting, before });
+                self.disk.refuse(refusal);
             }
         }
+        true
+    }
+
+    fn is_up(&self, instance: &str) -> bool {
+        !self.down.contains_key(instance) && !self.stops.concern(instance)
     }
 
     /// Ends what a countdown has ended, or what it had long enough to end.
@@ -118,10 +168,15 @@ impl Injector {
                 continue;
             }
             history.event(now, format_args!("{cut:?} ends{}", if has_ended { " while writing" } else { "" }));
+            let after = has_ended.then_some(0);
             match cut {
-                Cut::Power => self.darken(sim, now + lasting),
+                Cut::Power => {
+                    self.count(Fault::PowerLoss { after }.kind());
+                    self.darken(sim, now, lasting, history);
+                }
                 // Nothing of it may be heard, as nothing was from inside.
                 Cut::Process(instance) => {
+                    self.count(Fault::Kill { instance, after }.kind());
                     self.links.silence(sim, instance);
                     self.kill(sim, instance, now + lasting);
                 }
@@ -133,17 +188,29 @@ impl Injector {
     fn kill(&mut self, sim: &mut Sim<'_>, instance: &'static str, until: Micros) {
         self.disk.kill(instance);
         sim.crash(instance);
+        self.stops.forget(instance);
         self.down.insert(instance, until);
     }
 
-    fn darken(&mut self, sim: &mut Sim<'_>, until: Micros) {
+    fn darken(&mut self, sim: &mut Sim<'_>, now: Micros, lasting: Micros, history: &mut History) {
         self.disk.power_off();
+        history.lose_power(now);
         for instance in INSTANCES {
             self.links.silence(sim, instance);
             sim.crash(instance);
+            self.stops.forget(instance);
         }
         self.down.clear();
-        self.dark_until = Some(until);
+        self.dark_until = Some(now + lasting);
+    }
+
+    fn end_refusal(&mut self, now: Micros) {
+        if let Some(Refusing { kind, before, .. }) = self.refusing.take_if(|refusing| refusing.until <= now) {
+            self.disk.accept();
+            if self.disk.refused() > before {
+                self.count(kind);
+            }
+        }
     }
 
     fn restart(&mut self, sim: &mut Sim<'_>, now: Micros, history: &mut History) -> anyhow::Result<()> {

@@ -16,7 +16,8 @@ use super::vfs;
 /// Each process opens its databases through a SQLite VFS of its own name ([`Disk::attach`]). After a
 /// [`Disk::kill`] or [`Disk::power_off`] every call of the processes concerned fails, so that a destructor
 /// that runs in the simulation, but would not have run after a real `kill -9`, can change nothing. Both can
-/// be set off in the middle of a transaction, by counting down the changes that still succeed.
+/// be set off in the middle of a transaction, by counting down the changes that still succeed. While the disk
+/// refuses ([`Disk::refuse`]), changes fail and the processes live on.
 #[derive(Clone)]
 pub struct Disk(Arc<Mutex<State>>);
 
@@ -50,12 +51,28 @@ pub enum DiskError {
     Io(#[from] io::Error),
 }
 
-/// The call did not happen: the process is dead.
+/// How a disk refuses changes to processes that live on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Dead;
+pub enum Refusal {
+    /// It has no room for what is to be written.
+    Full,
+    /// Every change fails.
+    Broken,
+}
+
+/// Why a call did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// The process is dead.
+    Dead,
+    /// The disk refused.
+    Refused(Refusal),
+}
 
 struct State {
     power: Supply,
+    refusal: Option<Refusal>,
+    refused: u64,
     processes: BTreeMap<&'static str, Supply>,
     open: usize,
     journal: Journal,
@@ -94,6 +111,8 @@ impl Disk {
     pub fn new(watch: impl Fn(Cut) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Mutex::new(State {
             power: Supply::On,
+            refusal: None,
+            refused: 0,
             processes: BTreeMap::new(),
             open: 0,
             journal: Journal::default(),
@@ -136,6 +155,21 @@ impl Disk {
         self.state().power = Supply::Fused(changes);
     }
 
+    /// From now on changes are refused to all processes.
+    pub fn refuse(&self, how: Refusal) {
+        self.state().refusal = Some(how);
+    }
+
+    /// From now on changes are taken again.
+    pub fn accept(&self) {
+        self.state().refusal = None;
+    }
+
+    /// How many changes were ever refused.
+    pub fn refused(&self) -> u64 {
+        self.state().refused
+    }
+
     /// Brings every file into the state that `random` chooses among those a power loss may leave, and lets
     /// all processes be started again. Shared memory is gone, as it is after a boot.
     ///
@@ -168,12 +202,24 @@ impl Disk {
     }
 
     /// A call that only reads.
-    pub(super) fn read(&self, process: &str) -> Result<(), Dead> {
-        if self.is_alive(process) { Ok(()) } else { Err(Dead) }
+    pub(super) fn read(&self, process: &str) -> Result<(), Failed> {
+        if self.is_alive(process) { Ok(()) } else { Err(Failed::Dead) }
     }
 
-    /// A call that changes something: what the countdowns count.
-    pub(super) fn change(&self, process: &'static str) -> Result<(), Dead> {
+    /// A call that takes room.
+    pub(super) fn write(&self, process: &'static str) -> Result<(), Failed> {
+        self.draw(process)?;
+        self.state().accepts(|_| true)
+    }
+
+    /// A call that changes something and takes no room.
+    pub(super) fn change(&self, process: &'static str) -> Result<(), Failed> {
+        self.draw(process)?;
+        self.state().accepts(|refusal| refusal == Refusal::Broken)
+    }
+
+    /// Counts down what the countdowns count: changes of every kind.
+    fn draw(&self, process: &'static str) -> Result<(), Failed> {
         let mut state = self.state();
         let (powered, power_cut) = state.power.draw();
         let (alive, killed) = if powered {
@@ -190,7 +236,7 @@ impl Disk {
         if killed {
             watch(Cut::Process(process));
         }
-        if alive { Ok(()) } else { Err(Dead) }
+        if alive { Ok(()) } else { Err(Failed::Dead) }
     }
 
     pub(super) fn opened(&self, path: &Path, created: bool) -> FileId {
@@ -221,6 +267,14 @@ impl Disk {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn accepts(&mut self, is_concerned: impl Fn(Refusal) -> bool) -> Result<(), Failed> {
+        let Some(refusal) = self.refusal.filter(|&refusal| is_concerned(refusal)) else { return Ok(()) };
+        self.refused += 1;
+        Err(Failed::Refused(refusal))
     }
 }
 

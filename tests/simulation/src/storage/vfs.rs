@@ -108,8 +108,9 @@ unsafe extern "C" fn open(
         let process = process(vfs);
         let is_tracked = !name.is_null() && flags & ffi::SQLITE_OPEN_DELETEONCLOSE == 0;
         let creates = is_tracked && flags & ffi::SQLITE_OPEN_CREATE != 0 && !path(name).exists();
-        let alive = if creates { process.disk.change(process.name) } else { process.disk.read(process.name) };
-        if alive.is_err() {
+        let disk = &process.disk;
+        let checked = if creates { disk.write(process.name) } else { disk.read(process.name) };
+        if checked.is_err() {
             return ffi::SQLITE_CANTOPEN;
         }
         let opened = unix!(vfs, xOpen, name, file::inner(file), flags, out_flags);
@@ -119,7 +120,9 @@ unsafe extern "C" fn open(
         let tracked = is_tracked.then(|| Tracked {
             process,
             file: process.disk.opened(path(name), creates),
-            sync_directory: creates && flags & JOURNALS != 0,
+            // As the unix VFS does, which goes by the flag: the file may have been made by a process that died
+            // before its first sync.
+            sync_directory: flags & ffi::SQLITE_OPEN_CREATE != 0 && flags & JOURNALS != 0,
         });
         file::make(file, tracked);
         opened
@@ -165,11 +168,11 @@ unsafe extern "C" fn full_pathname(
     unsafe { unix!(vfs, xFullPathname, name, len, out) }
 }
 
-/// The same bytes for everyone; SQLite takes them for a seed.
-unsafe extern "C" fn randomness(_vfs: *mut sqlite3_vfs, len: c_int, out: *mut c_char) -> c_int {
-    // SAFETY: `out` is `len` bytes long.
-    unsafe { ptr::write_bytes(out, 0x5a, to_usize(len.into())) };
-    len
+/// SQLite does not come here: it takes its one seed from the default VFS. What it draws from it salts the log and
+/// shows in no history.
+unsafe extern "C" fn randomness(vfs: *mut sqlite3_vfs, len: c_int, out: *mut c_char) -> c_int {
+    // SAFETY: see `open`.
+    unsafe { unix!(vfs, xRandomness, len, out) }
 }
 
 /// Simulated time stands still during a call, so whatever SQLite waits for will not come.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use simulation::checker::{Stored, Table, violations};
+use simulation::checker::{AFTERWARDS, Look, Stored, Table, violations};
 use simulation::history::{Account, Attempt, Micros, Operation, Outcome};
 
 fn account(id: &str, email: &str, name: &str) -> Account {
@@ -19,6 +19,10 @@ fn create(email: &str, name: &str) -> Operation {
 
 fn rename(id: &str, name: &str) -> Operation {
     Operation::Update { id: id.to_owned(), email: None, name: Some(name.to_owned()) }
+}
+
+fn change(id: &str, email: &str, name: &str) -> Operation {
+    Operation::Update { id: id.to_owned(), email: Some(email.to_owned()), name: Some(name.to_owned()) }
 }
 
 fn readdress(id: &str, email: &str) -> Operation {
@@ -48,15 +52,24 @@ fn table(rows: &[(Account, i64)]) -> Table {
     rows.iter().map(|row| (row.0.id.clone(), stored(row))).collect::<BTreeMap<_, _>>()
 }
 
+/// The table as it was from time to time, the last time after everything else.
+fn looks<const N: usize>(times: [Micros; N], tables: [Table; N]) -> Vec<Look> {
+    times.into_iter().zip(tables).map(|(at, table)| Look { at, table }).collect()
+}
+
 #[track_caller]
 fn assert_right(history: &[Attempt]) {
-    assert_eq!(violations(history, &[]), Vec::<String>::new());
+    assert_eq!(violations(history, &[], &[]), Vec::<String>::new());
 }
 
 #[track_caller]
 fn assert_wrong(history: &[Attempt], why: &str) {
-    let found = violations(history, &[]);
-    assert!(matches!(&found[..], [only] if only.starts_with(why)), "{found:#?}");
+    assert_only(&violations(history, &[], &[]), why);
+}
+
+#[track_caller]
+fn assert_only(found: &[String], why: &str) {
+    assert!(matches!(found, [only] if only.starts_with(why)), "{found:#?}");
 }
 
 #[test]
@@ -68,7 +81,7 @@ fn an_acknowledged_account_is_there_until_someone_may_have_deleted_it() {
     }
     for outcome in [Outcome::NotDone, Outcome::NotFound] {
         let told = attempt((7, 8), delete("1"), outcome);
-        assert!(!violations(&after_ada([told, missing.clone()]), &[]).is_empty());
+        assert!(!violations(&after_ada([told, missing.clone()]), &[], &[]).is_empty());
     }
     let too_late = attempt((7, 8), delete("1"), Outcome::Done(None));
     assert_wrong(&after_ada([missing, too_late]), "an acknowledged account is lost");
@@ -80,21 +93,25 @@ fn a_deleted_account_stays_away() {
     let seen = |at| attempt(at, get("1"), done("1", "ada@x.org", "Ada"));
     assert_wrong(&after_ada([deleted.clone(), seen((5, 6))]), "a deleted account is back");
     assert_right(&after_ada([deleted.clone(), seen((4, 6))]));
-    let again = attempt((5, 6), delete("1"), Outcome::Done(None));
-    assert_wrong(&after_ada([deleted, again]), "an account is deleted twice");
+    let at_once = attempt((3, 6), delete("1"), Outcome::Done(None));
+    assert_wrong(&after_ada([deleted, at_once]), "an account is deleted twice");
 }
 
 #[test]
 fn an_acknowledged_change_is_visible_until_it_is_superseded() {
     let renamed = attempt((3, 4), rename("1", "Ada L."), done("1", "ada@x.org", "Ada L."));
     let shows = |at, name| attempt(at, get("1"), done("1", "ada@x.org", name));
-    assert_wrong(&after_ada([renamed.clone(), shows((5, 6), "Ada")]), "a name that");
+    let assert_outdated = |history: &[Attempt]| {
+        let found = violations(history, &[], &[]);
+        assert!(matches!(&found[..], [first, _goes_back] if first.starts_with("a name that")), "{found:#?}");
+    };
+    assert_outdated(&after_ada([renamed.clone(), shows((5, 6), "Ada")]));
     assert_right(&after_ada([renamed.clone(), shows((4, 6), "Ada")]));
     let again = attempt((5, 8), rename("1", "Countess"), Outcome::Unknown);
     for name in ["Ada L.", "Countess"] {
         assert_right(&after_ada([renamed.clone(), again.clone(), shows((90, 91), name)]));
     }
-    assert_wrong(&after_ada([renamed, again, shows((90, 91), "Ada")]), "a name that");
+    assert_outdated(&after_ada([renamed, again, shows((90, 91), "Ada")]));
 }
 
 #[test]
@@ -156,16 +173,15 @@ fn the_table_holds_what_was_acknowledged_and_nothing_that_nobody_asked_for() {
         attempt((5, 6), create("eve@x.org", "Eve"), Outcome::NotDone),
     ]);
     let ada = || account("1", "ada@x.org", "Ada L.");
-    let found = |rows: &[(Account, i64)]| violations(&history, &[table(rows)]);
+    let found = |rows: &[(Account, i64)]| violations(&history, &[], &looks([AFTERWARDS], [table(rows)]));
     assert_eq!(found(&[(ada(), 2)]), Vec::<String>::new());
     assert_eq!(found(&[(ada(), 2), (account("2", "bob@x.org", "Bob"), 1)]), Vec::<String>::new());
-    let told = |rows: &[(Account, i64)], why: &str| {
-        let found = found(rows);
-        assert!(matches!(&found[..], [only] if only.starts_with(why)), "{found:#?}");
-    };
+    let told = |rows: &[(Account, i64)], why: &str| assert_only(&found(rows), why);
     told(&[], "an acknowledged account is lost");
     told(&[(account("1", "ada@x.org", "Ada"), 2)], "a name that");
     told(&[(ada(), 1)], "fewer versions than acknowledged changes");
+    told(&[(ada(), 3)], "more versions than changes that were asked for");
+    told(&[(ada(), 2), (account("2", "bob@x.org", "Bob"), 2)], "a change that nobody asked for");
     told(&[(ada(), 2), (account("3", "eve@x.org", "Eve"), 1)], "an account that nobody made");
 }
 
@@ -173,9 +189,89 @@ fn the_table_holds_what_was_acknowledged_and_nothing_that_nobody_asked_for() {
 fn a_version_only_grows() {
     let at = |name, version| table(&[(account("1", "ada@x.org", name), version)]);
     let history = after_ada([attempt((3, 4), rename("1", "Ada L."), Outcome::Unknown)]);
-    assert_eq!(violations(&history, &[at("Ada", 1), at("Ada L.", 2)]), Vec::<String>::new());
+    let found = |tables| violations(&history, &[], &looks([8, 9], tables));
+    assert_eq!(found([at("Ada", 1), at("Ada L.", 2)]), Vec::<String>::new());
     for tables in [[at("Ada L.", 2), at("Ada", 1)], [at("Ada", 1), at("Ada L.", 1)]] {
-        let found = violations(&history, &tables);
+        let found = found(tables);
         assert!(found.iter().any(|why| why.starts_with("a version does not grow")), "{found:#?}");
     }
+}
+
+#[test]
+fn an_answer_is_about_what_was_asked() {
+    let bob = attempt((3, 4), create("bob@x.org", "Bob"), done("2", "bob@x.org", "Bob"));
+    let others = attempt((5, 6), get("1"), done("2", "bob@x.org", "Bob"));
+    assert_wrong(&after_ada([bob, others]), "the answer shows another account");
+    let unchanged = attempt((5, 6), rename("1", "Ada L."), done("1", "ada@x.org", "Ada"));
+    assert_wrong(&after_ada([unchanged]), "the answer does not show what was asked for");
+    let other_name = attempt((3, 4), create("bob@x.org", "Bob"), done("2", "bob@x.org", "Rob"));
+    assert_wrong(&after_ada([other_name]), "the answer does not show what was asked for");
+}
+
+#[test]
+fn a_change_of_two_fields_shows_as_a_whole_whether_or_not_it_was_acknowledged() {
+    let unknown = attempt((3, 4), change("1", "countess@x.org", "Ada L."), Outcome::Unknown);
+    let shows = |email, name| attempt((5, 6), get("1"), done("1", email, name));
+    for (email, name) in [("ada@x.org", "Ada"), ("countess@x.org", "Ada L.")] {
+        assert_right(&after_ada([unknown.clone(), shows(email, name)]));
+    }
+    for (email, name) in [("ada@x.org", "Ada L."), ("countess@x.org", "Ada")] {
+        assert_wrong(&after_ada([unknown.clone(), shows(email, name)]), "half of a change");
+        let meanwhile = attempt((3, 9), change("1", email, name), Outcome::Unknown);
+        assert_right(&after_ada([unknown.clone(), meanwhile, shows(email, name)]));
+    }
+}
+
+#[test]
+fn a_read_goes_back_only_over_a_power_loss_or_a_repeated_change() {
+    let open = attempt((3, 4), rename("1", "Ada L."), Outcome::Unknown);
+    let reads = || {
+        let shows = |at, name| attempt(at, get("1"), done("1", "ada@x.org", name));
+        [shows((5, 6), "Ada L."), shows((8, 9), "Ada")]
+    };
+    let history = after_ada([open.clone()].into_iter().chain(reads()));
+    assert_wrong(&history, "a read goes back");
+    assert_eq!(violations(&history, &[7], &[]), Vec::<String>::new());
+    assert_only(&violations(&history, &[10], &[]), "a read goes back");
+    let again = attempt((4, 9), rename("1", "Ada"), Outcome::Unknown);
+    assert_right(&after_ada([open, again].into_iter().chain(reads())));
+}
+
+#[test]
+fn every_look_at_the_table_counts_even_at_an_account_that_is_deleted_later() {
+    let history = after_ada([
+        attempt((3, 4), rename("1", "Ada L."), done("1", "ada@x.org", "Ada L.")),
+        attempt((20, 21), delete("1"), Outcome::Done(None)),
+    ]);
+    let ada = || account("1", "ada@x.org", "Ada L.");
+    let found = |then: &[(Account, i64)]| {
+        violations(&history, &[], &looks([10, AFTERWARDS], [table(then), Table::new()]))
+    };
+    assert_eq!(found(&[(ada(), 2)]), Vec::<String>::new());
+    assert_only(&found(&[(ada(), 1)]), "fewer versions than acknowledged changes");
+    assert_only(&found(&[(ada(), 3)]), "more versions than changes that were asked for");
+    assert_only(&found(&[]), "an acknowledged account is lost");
+}
+
+#[test]
+fn an_email_has_one_row_at_every_look() {
+    let history = after_ada([attempt((3, 4), create("ada@x.org", "Eve"), Outcome::Unknown)]);
+    let (ada, eve) = (account("1", "ada@x.org", "Ada"), account("2", "ada@x.org", "Eve"));
+    let both = table(&[(ada.clone(), 1), (eve, 1)]);
+    let found = violations(&history, &[], &looks([10, AFTERWARDS], [both, table(&[(ada, 1)])]));
+    assert!(found.iter().any(|why| why.starts_with("an e-mail with two accounts")), "{found:#?}");
+}
+
+#[test]
+fn a_creation_of_unknown_outcome_stands_for_one_row_which_stays() {
+    let bob = || create("bob@x.org", "Bob");
+    let row = |id| table(&[(account("1", "ada@x.org", "Ada"), 1), (account(id, "bob@x.org", "Bob"), 1)]);
+    let found = |unknown, tables| {
+        let attempts = (0..unknown).map(|_| attempt((3, 4), bob(), Outcome::Unknown));
+        violations(&after_ada(attempts), &[], &looks([8, 9], tables))
+    };
+    assert_eq!(found(1, [row("2"), row("2")]), Vec::<String>::new());
+    let replaced = found(1, [row("2"), row("3")]);
+    assert!(replaced.iter().any(|why| why.starts_with("one creation made several")), "{replaced:#?}");
+    assert_only(&found(2, [row("2"), row("3")]), "an account is lost");
 }

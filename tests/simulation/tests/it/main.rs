@@ -4,4 +4,5 @@
 mod checking;
 mod forgetting;
 mod network;
+mod refusing;
 mod replaying;

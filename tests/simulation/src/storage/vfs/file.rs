@@ -6,7 +6,7 @@ use std::ptr;
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_int64, sqlite3_io_methods};
 
 use super::{Process, to_usize};
-use crate::storage::disk::Dead;
+use crate::storage::disk::{Failed, Refusal};
 use crate::storage::journal::{Change, FileId};
 
 /// An open file as SQLite sees it: these fields, and right behind them the unix VFS's own file.
@@ -20,7 +20,7 @@ pub(super) struct File {
 pub(super) struct Tracked {
     pub(super) process: &'static Process,
     pub(super) file: FileId,
-    /// A new journal or WAL: SQLite's unix VFS syncs the directory together with its first sync.
+    /// A journal or WAL that may be new: SQLite's unix VFS syncs the directory together with its first sync.
     pub(super) sync_directory: bool,
 }
 
@@ -83,8 +83,11 @@ macro_rules! inner {
     }};
 }
 
-fn refused(check: Result<(), Dead>, code: c_int) -> Result<(), c_int> {
-    check.or(Err(code))
+fn refused(check: Result<(), Failed>, code: c_int) -> Result<(), c_int> {
+    check.map_err(|failed| match failed {
+        Failed::Refused(Refusal::Full) => ffi::SQLITE_FULL,
+        Failed::Refused(Refusal::Broken) | Failed::Dead => code,
+    })
 }
 
 fn code(result: Result<(), c_int>) -> c_int {
@@ -114,7 +117,7 @@ unsafe extern "C" fn read(file: *mut sqlite3_file, to: *mut c_void, len: c_int, 
     // SAFETY: see `close`.
     unsafe {
         match tracked(file).map(|it| it.process.disk.read(it.process.name)) {
-            Some(Err(Dead)) => ffi::SQLITE_IOERR_READ,
+            Some(Err(_)) => ffi::SQLITE_IOERR_READ,
             _ => inner!(file, xRead, to, len, at),
         }
     }
@@ -129,7 +132,7 @@ unsafe extern "C" fn write(
     // SAFETY: see `close`; `from` is `len` bytes long.
     unsafe {
         let Some(it) = tracked(file) else { return inner!(file, xWrite, from, len, at) };
-        code(refused(it.process.disk.change(it.process.name), ffi::SQLITE_IOERR_WRITE).and_then(|()| {
+        code(refused(it.process.disk.write(it.process.name), ffi::SQLITE_IOERR_WRITE).and_then(|()| {
             let (offset, length) = (to_usize(at), to_usize(len.into()));
             let old_len = size(file)?;
             let before = content(file, offset, old_len.min(offset + length))?;
