@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result};
 
 /// A test that lacks an engine says so by naming the variable that would have led to it.
-const ENGINE_VARIABLES: &str = "FLOTILLA_TEST_";
+pub(crate) const ENGINE_VARIABLES: &str = "FLOTILLA_TEST_";
 
 /// What all test binaries of a run said together.
 #[derive(Default, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{process, tools};
 
@@ -17,9 +17,12 @@ pub(crate) fn lint(root: &Path) -> Result<()> {
     process::run(Command::new(tools::buf()?).current_dir(root).arg("lint"))
 }
 
-/// Compares with the newest release, or with the last commit where there is none.
+/// Compares with the newest release, or where there is none with the first commit that has contracts.
 pub(crate) fn breaking(root: &Path) -> Result<()> {
-    let Some(commit) = baseline(root) else {
+    let Some(commit) = baseline(root)? else {
+        if process::is_ci() {
+            bail!("no release and no first contracts are in this clone: fetch the whole history, with tags");
+        }
         println!("skipped: no earlier commit that has the contracts is in this clone");
         return Ok(());
     };
@@ -32,15 +35,18 @@ pub(crate) fn breaking(root: &Path) -> Result<()> {
     process::run(buf.current_dir(root).args(["breaking", "--against", ARCHIVE]))
 }
 
-/// The newest tag of a release; else the last commit, which is HEAD where the contracts are being edited and its
-/// parent where they are as committed.
-fn baseline(root: &Path) -> Option<String> {
-    let release = process::read(git(root).args(["describe", "--tags", "--abbrev=0", "--match=v*"]));
-    let release = release.ok().map(|tag| tag.trim().to_owned());
-    let edited = process::read(git(root).args(["diff", "--quiet", "HEAD", "--"]).args(COMPARED)).is_err();
-    let last = if edited { "HEAD" } else { "HEAD~" };
-    let candidates = [release, Some(last.to_owned())].into_iter().flatten();
-    candidates.into_iter().find(|commit| has_contracts(root, commit))
+/// The newest tag of a release; else the first commit that has the contracts, which a shallow clone does not know.
+fn baseline(root: &Path) -> Result<Option<String>> {
+    let tags = ["tag", "--list", "v*", "--merged", "HEAD", "--sort=-version:refname"];
+    let releases = process::read(git(root).args(tags))?;
+    if let Some(release) = releases.lines().find(|tag| has_contracts(root, tag)) {
+        return Ok(Some(release.to_owned()));
+    }
+    if process::read(git(root).args(["rev-parse", "--is-shallow-repository"]))?.trim() == "true" {
+        return Ok(None);
+    }
+    let commits = process::read(git(root).args(["log", "--reverse", "--format=%H", "--"]).args(COMPARED))?;
+    Ok(commits.lines().find(|commit| has_contracts(root, commit)).map(str::to_owned))
 }
 
 fn has_contracts(root: &Path, commit: &str) -> bool {

@@ -24,6 +24,11 @@ pub(crate) fn cargo(tree: &Path) -> Command {
     command
 }
 
+/// Whether a machine reads what we say, and nobody sees that something was left out.
+pub(crate) fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
+}
+
 /// Runs a command that talks to the terminal itself.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start {}", line_of(command)))?;
@@ -53,7 +58,11 @@ pub(crate) fn line_of(command: &Command) -> String {
 }
 
 fn tail(output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    tail_of(&(String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr)))
+}
+
+/// The end of what a command said, each line on one of its own.
+pub(crate) fn tail_of(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let last = &lines[lines.len().saturating_sub(TAIL_LINES)..];
     last.iter().map(|line| format!("\n    {line}")).collect()

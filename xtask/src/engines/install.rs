@@ -19,12 +19,36 @@ get() { apt-get install -y --no-install-recommends -o Dpkg::Options::=--force-co
 get "$@" || { apt-get update && get "$@"; }
 "#;
 
+/// The node that runs other people's gRPC.
+pub(crate) fn node() -> Result<PathBuf> {
+    program("node", "nodejs")
+}
+
+/// What installs the packages of node, and the tools that come as such.
+pub(crate) fn npm() -> Result<PathBuf> {
+    program("npm", "npm")
+}
+
+/// What makes the certificates and passwords of the servers.
+pub(crate) fn openssl() -> Result<PathBuf> {
+    program("openssl", "openssl")
+}
+
+/// A program on the search path; installs `package` where it is not there and can be had.
+fn program(name: &str, package: &str) -> Result<PathBuf> {
+    if let Some(found) = in_path(name) {
+        return Ok(found);
+    }
+    packages(&[package]).with_context(|| format!("{name} is not here and cannot be installed"))?;
+    in_path(name).with_context(|| format!("the package {package} brought no {name}"))
+}
+
 /// The folder of PostgreSQL's programs; installs them where Debian's packages and the right to do so are there.
 pub(crate) fn postgres() -> Result<PathBuf> {
     if let Some(bin) = postgres_bin() {
         return Ok(bin);
     }
-    packages(&[&format!("postgresql-{MAJOR}"), "openssl"])
+    packages(&[&format!("postgresql-{MAJOR}")])
         .with_context(|| format!("PostgreSQL {MAJOR} is not here and cannot be installed"))?;
     postgres_bin().with_context(|| format!("the package postgresql-{MAJOR} brought no server"))
 }
@@ -55,7 +79,7 @@ fn packages(names: &[&str]) -> Result<()> {
 }
 
 /// The file that `name` means on the search path.
-pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
+fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }

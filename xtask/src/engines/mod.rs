@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
+pub(crate) use install::npm;
 pub(crate) use postgres::{Cluster, Durability};
 pub(crate) use running::Running;
 

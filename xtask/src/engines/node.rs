@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::install;
 use crate::process;
@@ -17,10 +17,14 @@ pub(crate) fn prepare(tree: &Path) -> Result<Option<PathBuf>> {
     if !lock.exists() {
         return Ok(None);
     }
-    let node = install::in_path("node").context("there is no `node` on the search path")?;
+    let node = install::node()?;
     if !is_installed(&folder, &lock) {
         eprintln!("installing the locked packages of {FOLDER}");
-        process::read(Command::new("npm").current_dir(&folder).args(["ci", "--no-audit", "--no-fund"]))?;
+        process::read(Command::new(install::npm()?).current_dir(&folder).args([
+            "ci",
+            "--no-audit",
+            "--no-fund",
+        ]))?;
     }
     Ok(Some(node))
 }

@@ -29,6 +29,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(durability: Durability) -> Result<Self> {
         let bin = install::postgres()?;
+        install::openssl()?;
         let dir = folder::fresh(durability)?;
         let watchdog = Watchdog::over(&dir)?;
         let mut cluster = Cluster::create(&dir, &bin, durability)?;
