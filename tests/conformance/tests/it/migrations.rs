@@ -12,7 +12,9 @@ on_both! {
     an_edited_migration_is_refused,
     an_older_program_works_on_a_newer_schema_that_says_so,
     a_migration_that_fails_leaves_nothing_behind,
-    a_migration_that_takes_longer_than_it_may_is_stopped,
+    a_migration_that_takes_longer_than_it_may_is_stopped;
+    postgres:
+    whoever_starts_while_another_migrates_waits_until_it_has,
 }
 
 on_sqlite! { processes_that_make_one_file_at_once_all_open_it }
@@ -64,6 +66,25 @@ async fn a_migration_that_takes_longer_than_it_may_is_stopped(mut world: World) 
     world.config.timeouts.migration = Duration::from_millis(300);
     let refused = world.open_with(&[SCHEMA[0], later(2, ENDLESS, 1)]).await.unwrap_err();
     assert!(matches!(refused, OpenError::Migrate { version: 2, .. }), "{refused}");
+}
+
+/// Two processes want to change a table that somebody else holds, until both wait: one for the table, and the other
+/// for the one.
+async fn whoever_starts_while_another_migrates_waits_until_it_has(world: World) {
+    const WAITING: &str = "SELECT count(*) FROM pg_locks WHERE NOT granted \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    world.open().await.close().await;
+    let outsider = world.outsider();
+    outsider.run("BEGIN; LOCK TABLE lines").await;
+    let newer = [SCHEMA[0], ADDED];
+    let migrate = || world.open_with(&newer);
+    let release = async {
+        while outsider.number(WAITING).await < 2 {}
+        outsider.run("COMMIT").await;
+    };
+    let (one, other, ()) = tokio::join!(migrate(), migrate(), release);
+    one.unwrap();
+    other.unwrap();
 }
 
 async fn an_edited_migration_is_refused(world: World) {
