@@ -12,7 +12,7 @@ use super::{Fault, Orders, Planned};
 use crate::history::{History, Micros};
 use crate::hosts::INSTANCES;
 use crate::net::Traffic;
-use crate::storage::{Cut, Disk};
+use crate::storage::{Cut, Disk, Refusal};
 
 /// Makes the planned faults happen, and ends them.
 pub struct Injector {
@@ -117,15 +117,13 @@ impl Injector {
     /// Begins a fault. `false` if it can have no effect now.
     fn begin(&mut self, sim: &mut Sim<'_>, planned: Planned, now: Micros, history: &mut History) -> bool {
         let (fault, lasting) = (planned.fault, planned.lasting);
+        if !self.can_begin(fault) {
+            return false;
+        }
         match fault {
             Fault::Link { client, instance, trouble } => {
                 return self.links.trouble(sim, (client, instance), trouble, now + lasting);
             }
-            _ if self.dark_until.is_some() || !self.armed.is_empty() => return false,
-            Fault::Kill { instance, .. } | Fault::Restart { instance } if !self.is_up(instance) => {
-                return false;
-            }
-            Fault::Refusal(_) if self.refusing.is_some() => return false,
             Fault::Kill { instance, after: Some(writes) } => {
                 self.disk.kill_after(instance, writes);
                 self.armed.push((Cut::Process(instance), now + Self::PATIENCE, lasting));
@@ -143,17 +141,29 @@ impl Injector {
                 self.darken(sim, now, lasting, history);
             }
             Fault::Restart { instance } => self.stops.begin(instance, now, lasting),
-            Fault::Refusal(refusal) => {
-                let before = self.disk.refused();
-                self.refusing = Some(Refusing { kind: fault.kind(), until: now + lasting, before });
-                self.disk.refuse(refusal);
-            }
+            Fault::Refusal(refusal) => self.refuse(refusal, fault.kind(), now + lasting),
         }
         true
     }
 
-    fn is_up(&self, instance: &str) -> bool {
-        !self.down.contains_key(instance) && !self.stops.concern(instance)
+    /// Whether those whom the fault is about are there to be hit by it, and by nothing else yet.
+    fn can_begin(&self, fault: Fault) -> bool {
+        let is_quiet = self.dark_until.is_none() && self.armed.is_empty();
+        match fault {
+            Fault::Link { .. } => true,
+            // Also in the middle of an orderly end.
+            Fault::Kill { instance, .. } => is_quiet && !self.down.contains_key(instance),
+            Fault::Restart { instance } => {
+                is_quiet && !self.down.contains_key(instance) && !self.stops.concern(instance)
+            }
+            Fault::PowerLoss { .. } => is_quiet,
+            Fault::Refusal(_) => is_quiet && self.refusing.is_none(),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal, kind: &'static str, until: Micros) {
+        self.refusing = Some(Refusing { kind, until, before: self.disk.refused() });
+        self.disk.refuse(refusal);
     }
 
     /// Ends what a countdown has ended, or what it had long enough to end.
