@@ -1,5 +1,58 @@
+use std::fmt;
 use std::io::{self, Write as _};
 use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+/// What a figure must keep to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Limit {
+    fn is_kept_by(self, figure: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => figure >= least,
+            Self::AtMost(most) => figure <= most,
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, "at least {least}"),
+            Self::AtMost(most) => write!(f, "at most {most}"),
+        }
+    }
+}
+
+/// Tells figures with their limits, and remembers which were missed.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    missed: Vec<String>,
+}
+
+impl Limits {
+    /// Prints a line that ends with `figure`, in the words of `told`, and its limit.
+    pub(crate) fn say(&mut self, told: &str, figure: f64, limit: Limit) -> io::Result<()> {
+        let line = format!("{told} ({limit})");
+        say(&line)?;
+        if !limit.is_kept_by(figure) {
+            self.missed.push(line);
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// A limit was missed.
+    pub(crate) fn kept(self) -> Result<()> {
+        ensure!(self.missed.is_empty(), "missed: {}", self.missed.join("; "));
+        Ok(())
+    }
+}
 
 /// Prints one line of results.
 pub(crate) fn say(line: &str) -> io::Result<()> {

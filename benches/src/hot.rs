@@ -6,13 +6,16 @@ use runtime::Env;
 use uuid::Uuid;
 
 use crate::database::{Next, ONE, rate, soon};
-use crate::figures::{median, say};
+use crate::figures::{Limit, Limits, median, say};
 use crate::server::Server;
 
 /// Rows that everybody wants.
 const HOT: usize = 20;
 const CALLERS: usize = 64;
 const ROUNDS: usize = 3;
+
+/// What waiting for each other may cost.
+const TO_FREE: Limit = Limit::AtLeast(0.5);
 
 const ADD: Sql = Sql::new("UPDATE one SET amount = amount + $1 WHERE id = $2");
 
@@ -38,11 +41,17 @@ pub(crate) async fn run() -> Result<()> {
     let (free, on_one, on_two) = (median(free), median(on_one), median(on_two));
     say(&format!(
         "{HOT} hot rows, {CALLERS} callers: {on_one:.0} transactions/s on one connection, {on_two:.0} over two \
-         processes' worth; without contention {free:.0} on one; ratios {:.2} and {:.2}",
-        on_one / free,
+         processes' worth (ratio {:.2}); without contention {free:.0} on one",
         on_two / free
     ))?;
-    Ok(())
+    let ratio = on_one / free;
+    let mut limits = Limits::default();
+    limits.say(
+        &format!("With contention to without, on one connection: ratio {ratio:.2}"),
+        ratio,
+        TO_FREE,
+    )?;
+    limits.kept()
 }
 
 async fn rows(env: &Env, database: &Database, count: usize) -> Result<Vec<Uuid>> {

@@ -54,7 +54,7 @@ enum Verb {
         /// Only the patches whose file name contains this
         only: Option<String>,
     },
-    /// Run a benchmark beside a durable PostgreSQL
+    /// Run a benchmark, beside a durable PostgreSQL where it needs one
     Bench {
         /// The benchmark's name
         name: String,
