@@ -65,7 +65,13 @@ async fn a_platform_reads_no_engine_and_no_port_from_its_environment() {
     command.envs([("DB_PORT", "one"), ("DB_USER", "ada"), ("DB_PASSWORD", "secret"), ("DB_NAME", "users")]);
     command.envs([("DB_SSLMODE", "loud"), ("DB_SSLROOTCERT", "gone.pem"), ("DB_PASSWORD_FILE", "gone")]);
     command.envs([("DB_POOL_SIZE", "many"), ("DB_LANES", "0"), ("DB_LOCK_TIMEOUT", "never")]);
-    command.envs([("HTTP_PORT", "1"), ("GRPC_PORT", "1"), ("ADMIN_PORT", "1"), ("BIND_ADDRESS", "::9")]);
+    command.envs([
+        ("HTTP_PORT", "1"),
+        ("GRPC_PORT", "1"),
+        ("ADMIN_PORT", "1"),
+        ("BIND_ADDRESS", "::9"),
+        ("ADMIN_BIND_ADDRESS", "::9"),
+    ]);
     command.envs([("TLS_CERT_FILE", "gone"), ("TLS_KEY_FILE", "gone"), ("TLS_CA_FILE", "gone")]);
     command.envs([
         ("TRUST_DOMAIN", "no domain"),

@@ -54,7 +54,7 @@ impl Shared {
     /// Whether an environment has a say in `name`: it has no sections, and services that share a process cannot
     /// share a port.
     pub(super) fn reads_from_environment(name: &str) -> bool {
-        !["BIND_ADDRESS", "HTTP_PORT", "GRPC_PORT", "ADMIN_PORT"].contains(&name)
+        !["BIND_ADDRESS", "ADMIN_BIND_ADDRESS", "HTTP_PORT", "GRPC_PORT", "ADMIN_PORT"].contains(&name)
     }
 
     /// That the key is one that has no say where it stands.
