@@ -1,12 +1,8 @@
 //! The PostgreSQL server that tests are given, and a database of one's own on it.
 
-use std::time::Duration;
-
-use chassis::{Settings, Sources, Vars, database_config};
-use database::{Database, Sql};
-use runtime::{Deadline, Env};
-use telemetry::Metrics;
-use types::ServiceName;
+use chassis::Vars;
+use runtime::Env;
+use tokio_postgres::NoTls;
 
 /// The variable that tells the URL of a server, of a role that may create databases.
 const SERVER: &str = "FLOTILLA_TEST_POSTGRES";
@@ -49,14 +45,7 @@ fn fresh_name() -> String {
 }
 
 async fn run(server: &str, statement: &str) {
-    let (env, service) = (Env::system(1), ServiceName::new("test"));
-    let sources = Sources { vars: Vars::from([("DATABASE_URL", server)]), ..Sources::default() };
-    let mut settings = Settings::new(service.clone(), sources);
-    let config = database_config(&mut settings);
-    settings.finish().unwrap();
-    let database = Database::open(&env, &Metrics::new(&service, "0"), &config, &[]).await.unwrap();
-    // The text of a statement lives as long as the program, which is a test.
-    let statement = Sql::new(statement.to_owned().leak());
-    database.query(statement, Vec::new(), Deadline::within(Duration::from_secs(60))).await.unwrap();
-    database.close().await;
+    let (client, connection) = tokio_postgres::connect(server, NoTls).await.unwrap();
+    Env::system(1).tasks.spawn("connection", async move { drop(connection.await) });
+    client.batch_execute(statement).await.unwrap();
 }

@@ -1,20 +1,16 @@
 //! Where a test keeps its accounts: a file of its own, or the one PostgreSQL database of all tests.
 
-use std::time::Duration;
-
-use chassis::{Settings, Sources, Vars, database_config};
-use database::{Config, Database, Sql};
-use runtime::{Deadline, Env};
-use telemetry::Metrics;
+use chassis::Vars;
+use runtime::Env;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
-use types::ServiceName;
+use tokio_postgres::NoTls;
 
 /// The variable that tells the URL of a PostgreSQL server, of a role that may create databases.
 const SERVER: &str = "FLOTILLA_TEST_POSTGRES";
 
-const EXISTS: Sql = Sql::new("SELECT 1 FROM pg_database WHERE datname = 'user_service_test'");
-const CREATE: Sql = Sql::new("CREATE DATABASE user_service_test");
+const EXISTS: &str = "SELECT 1 FROM pg_database WHERE datname = 'user_service_test'";
+const CREATE: &str = "CREATE DATABASE user_service_test";
 
 /// The URL of a file in `dir`.
 pub(crate) fn sqlite(dir: &TempDir) -> String {
@@ -37,21 +33,9 @@ pub(crate) async fn postgres() -> Option<String> {
 }
 
 async fn make(server: &str) {
-    let env = Env::system(1);
-    let service = ServiceName::new("user-service");
-    let config = configured(&format!("{server}?sslmode=disable"));
-    let deadline = Deadline::within(Duration::from_secs(60));
-    let database = Database::open(&env, &Metrics::new(&service, "test"), &config, &[]).await.unwrap();
-    if database.query_opt(EXISTS, Vec::new(), deadline).await.unwrap().is_none() {
-        database.query(CREATE, Vec::new(), deadline).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(server, NoTls).await.unwrap();
+    Env::system(1).tasks.spawn("connection", async move { drop(connection.await) });
+    if client.query_opt(EXISTS, &[]).await.unwrap().is_none() {
+        client.batch_execute(CREATE).await.unwrap();
     }
-    database.close().await;
-}
-
-fn configured(url: &str) -> Config {
-    let sources = Sources { vars: Vars::from([("DATABASE_URL", url)]), ..Sources::default() };
-    let mut settings = Settings::new(ServiceName::new("user-service"), sources);
-    let config = database_config(&mut settings);
-    settings.finish().unwrap();
-    config
 }
