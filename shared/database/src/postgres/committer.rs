@@ -213,7 +213,7 @@ async fn prepare(connection: &mut Connection, batch: &Batch) -> Result<Option<Co
     for (index, statement) in batch.statements.iter().enumerate() {
         match connection.prepare(statement.sql, statement.expected).await {
             Ok(prepared) => {
-                if let Some(reason) = misfit(prepared, &statement.params) {
+                if let Some(reason) = misfit(&prepared, &statement.params) {
                     return Ok(Some(CommitError::Rejected { statement: index, reason }));
                 }
             }

@@ -185,14 +185,15 @@ impl Connection {
         &mut self,
         sql: Sql,
         expected: Option<Expected>,
-    ) -> Result<&Statement, tokio_postgres::Error> {
+    ) -> Result<Statement, tokio_postgres::Error> {
         let key = (sql.text(Dialect::Postgres), expected);
-        if !self.prepared.contains_key(&key) {
-            // Boxed for the same reason as connecting.
-            let statement = Box::pin(self.client.prepare(&checked(key.0, expected))).await?;
-            self.prepared.insert(key, statement);
+        if let Some(statement) = self.prepared.get(&key) {
+            return Ok(statement.clone());
         }
-        Ok(&self.prepared[&key])
+        // Boxed for the same reason as connecting.
+        let statement = Box::pin(self.client.prepare(&checked(key.0, expected))).await?;
+        self.prepared.insert(key, statement.clone());
+        Ok(statement)
     }
 
     /// A statement that was prepared before.

@@ -57,7 +57,7 @@ async fn apply(
     let record = migration.record(history.component, Dialect::Postgres, env.clock.now());
     connection.client().batch_execute("BEGIN").await.map_err(failed)?;
     connection.client().batch_execute(migration.postgres).await.map_err(failed)?;
-    let statement = connection.prepare(RECORD, None).await.map_err(failed)?.clone();
+    let statement = connection.prepare(RECORD, None).await.map_err(failed)?;
     connection.client().execute_raw(&statement, &record).await.map_err(failed)?;
     connection.client().batch_execute("COMMIT").await.map_err(failed)
 }

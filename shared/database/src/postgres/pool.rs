@@ -176,7 +176,7 @@ pub(super) async fn fetch(
     sql: Sql,
     params: &[Value],
 ) -> Result<Vec<Row>, Unanswered> {
-    let statement = connection.prepare(sql, None).await?.clone();
+    let statement = connection.prepare(sql, None).await?;
     if let Some(reason) = misfit(&statement, params).or_else(|| unreadable(&statement)) {
         return Err(Unanswered::Misfit(reason));
     }

@@ -51,7 +51,7 @@ impl PostgresTransaction {
     }
 
     pub(crate) async fn run(&mut self, sql: Sql, params: &[Value]) -> Result<u64, CommitError> {
-        let statement = self.connection.prepare(sql, None).await.map_err(|error| refused(&error))?.clone();
+        let statement = self.connection.prepare(sql, None).await.map_err(|error| refused(&error))?;
         if let Some(reason) = misfit(&statement, params) {
             return Err(CommitError::Rejected { statement: 0, reason });
         }
