@@ -248,7 +248,7 @@ async fn a_deadlock_anywhere_in_a_full_group_fails_nobody(world: World) {
             let (outcomes, ()) = tokio::join!(group, crossing);
             outcomes
         };
-        let outcomes = until_full(&world, attempt).await;
+        let outcomes = until_full(&world, &database, attempt).await;
         assert_eq!(outcomes, vec![Ok(()); FULL], "the deadlock was at {place}");
     }
     let both = number(&database, AMOUNT, params![free]).await;

@@ -80,7 +80,7 @@ async fn one_batch_of_a_full_group_fails_alone_whatever_its_place_and_reason(wor
                 };
                 together(&database, (0..FULL).map(batch).collect()).await
             };
-            let outcomes = until_full(&world, attempt).await;
+            let outcomes = until_full(&world, &database, attempt).await;
             for (at, outcome) in outcomes.iter().enumerate() {
                 let as_it_must = if at == place { fault.is(outcome) } else { *outcome == Ok(()) };
                 assert!(as_it_must, "{fault:?} at {place} of {FULL}: batch {at} came to {outcome:?}");

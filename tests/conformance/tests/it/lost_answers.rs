@@ -83,7 +83,7 @@ async fn a_group_in_which_batches_fail_knows_its_outcome_wherever_its_answer_is_
             join_all((0..FULL).map(|at| commit(&database, note_at(at, world.id(), &name(at), 0)))).await
         };
         let before = number(&database, COUNT, vec![]).await;
-        let outcomes = until_full(&world, attempt).await;
+        let outcomes = until_full(&world, &database, attempt).await;
         for (at, outcome) in outcomes.iter().enumerate() {
             match outcome {
                 Err(error) if fails(at) => assert!(error.violates("notes_name_key"), "{error:?}"),
