@@ -27,7 +27,7 @@ const TO_ONE_EACH: Limit = Limit::AtLeast(8.0);
 pub(crate) const ONE: Sql = Sql::new("INSERT INTO one (id, amount) VALUES ($1, $2)");
 pub(crate) const TWO: Sql = Sql::new("INSERT INTO two (id, text) VALUES ($1, $2)");
 
-/// The same two rows as [`two_rows`], random ids included, a transaction each.
+/// The same two rows as [`two_rows`] with a [`random_id`], a transaction each.
 const PGBENCH: &str = "\\set amount random(1, 1000000)
 BEGIN;
 INSERT INTO one (id, amount) VALUES (gen_random_uuid(), :amount);
@@ -43,7 +43,7 @@ pub(crate) async fn run() -> Result<()> {
     let (mut ours, mut peers) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         peers.push(pgbench(&server.url).await?);
-        ours.push(commits_per_second(&env, &database, CALLERS).await?);
+        ours.push(commits_per_second(&env, &database, random_id).await?);
     }
     report(&mut limits, ("PostgreSQL, 32 callers", "pgbench"), (ours, peers), TO_PGBENCH)?;
     database.close().await;
@@ -54,7 +54,7 @@ pub(crate) async fn run() -> Result<()> {
         peers.push(one_commit_each(directory.path(), &env)?);
         let directory = tempfile::tempdir_in(".")?;
         let database = open_sqlite(&env, directory.path()).await?;
-        ours.push(commits_per_second(&env, &database, CALLERS).await?);
+        ours.push(commits_per_second(&env, &database, own_id).await?);
         database.close().await;
     }
     report(&mut limits, ("SQLite, 32 callers", "one commit each"), (ours, peers), TO_ONE_EACH)?;
@@ -73,22 +73,26 @@ fn report(
     Ok(limits.say(&told, ratio, limit)?)
 }
 
-pub(crate) fn two_rows(env: &Env) -> Batch {
-    let id = random_id(env);
+fn two_rows(id: Uuid) -> Batch {
     let mut batch = Batch::new();
     batch.key(id);
     batch.run(ONE, params![id, 7_i64]).run(TWO, params![id, "a line of text as an order has"]);
     batch
 }
 
-/// Of version 4, as pgbench's are: the platform's own ids are in the order of time, which an index likes better.
+/// Of version 4, as pgbench's are.
 fn random_id(env: &Env) -> Uuid {
     Builder::from_random_bytes(env.random.bytes()).into_uuid()
 }
 
-async fn commits_per_second(env: &Env, database: &Database, callers: usize) -> Result<f64> {
+/// As services make them, in the order of time, which an index likes better.
+fn own_id(env: &Env) -> Uuid {
+    env.ids.uuid()
+}
+
+async fn commits_per_second(env: &Env, database: &Database, id: fn(&Env) -> Uuid) -> Result<f64> {
     let ids = env.clone();
-    rate(env, std::slice::from_ref(database), callers, Arc::new(move |_, _| two_rows(&ids))).await
+    rate(env, std::slice::from_ref(database), CALLERS, Arc::new(move |_, _| two_rows(id(&ids)))).await
 }
 
 /// What a caller commits next, by its number and its turn.
@@ -144,7 +148,7 @@ fn one_commit_each(directory: &Path, env: &Env) -> Result<f64> {
     let began = Instant::now();
     let mut commits = 0_u32;
     while began.elapsed() < SPAN {
-        let id = random_id(env).into_bytes();
+        let id = own_id(env).into_bytes();
         sqlite.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         sqlite.prepare_cached("INSERT INTO one (id, amount) VALUES (?1, ?2)")?.execute((id, 7))?;
         sqlite
