@@ -119,6 +119,10 @@ impl Batch {
         self.statements.iter().flat_map(|statement| &statement.params).map(Value::size).sum()
     }
 
+    pub(crate) fn shares_a_key_with(&self, other: &Self) -> bool {
+        self.keys.iter().any(|key| other.keys.contains(key))
+    }
+
     /// Where the batch stands in a group: by its least key, so that groups take their locks in one order.
     pub(crate) fn order(&self) -> Option<&String> {
         self.keys.iter().min()

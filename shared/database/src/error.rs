@@ -42,8 +42,8 @@ pub enum CommitError {
     /// As many batches wait as may; it did not happen.
     #[error("too many batches are waiting")]
     Overloaded,
-    /// Others held its rows until the deadline; it did not happen.
-    #[error("others held its rows until the deadline")]
+    /// Others held its rows until too little was left of its time for another try; it did not happen.
+    #[error("others held its rows for as long as it had time")]
     Busy,
     /// The deadline passed, or the database was away, before it began; it did not happen.
     #[error("the database was not reached in time: {0}")]

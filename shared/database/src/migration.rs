@@ -159,7 +159,8 @@ fn check(at: u32, migration: &Migration, dialect: Dialect) -> Result<(), OpenErr
     if oldest_binary > version {
         return Err(OpenError::OldestBinary { version, oldest_binary });
     }
-    if migration.text(dialect).to_ascii_uppercase().contains("DEFERRABLE") {
+    // INITIALLY DEFERRED alone makes one, too.
+    if migration.text(dialect).to_ascii_uppercase().contains("DEFERR") {
         return Err(OpenError::Deferrable { version, name: name.to_owned() });
     }
     Ok(())

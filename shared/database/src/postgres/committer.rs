@@ -7,7 +7,7 @@ use super::connection::{Connection, Connector, misfit};
 use super::error::{Trouble, commit_error, text};
 use super::group::{Share, Verdict, run};
 use super::receipt::{self, LEAVE};
-use crate::group::Pending;
+use crate::group::{Pending, Settled};
 use crate::{Batch, CommitError};
 
 /// How often a group is begun again after it is certain that it did not happen.
@@ -36,6 +36,8 @@ struct Work {
     left: Vec<Pending>,
     /// Those whose rows others hold.
     busy: Vec<Pending>,
+    /// Those that failed, perhaps because of one that has yet to commit.
+    failed: Vec<Settled>,
     /// Attempts in which batches have failed.
     failures: usize,
 }
@@ -50,16 +52,19 @@ impl Committer {
     /// If a batch fails, only its share does, and the others of that share go again at once. If one of those
     /// fails too, each is a share of its own: still one fsync for all of them, however many fail then.
     ///
-    /// Each batch is answered as soon as its outcome is known, but for those whose rows others hold: they are
-    /// given back.
+    /// Each batch is answered as soon as its outcome is known. One that failed is told so when those have committed
+    /// that it may have failed because of; those whose rows others hold are given back.
     pub(super) async fn commit(&mut self, group: Vec<Pending>) -> Vec<Pending> {
-        let mut work = Work { left: group, busy: Vec::new(), failures: 0 };
+        let mut work = Work { left: group, busy: Vec::new(), failed: Vec::new(), failures: 0 };
         for _ in 0..MOST_ATTEMPTS {
             work.refuse_late();
             let Some(deadline) = work.deadline() else { break };
             self.attempt(&mut work, deadline).await;
         }
         work.refuse(&CommitError::Unavailable("the connection was lost again and again".to_owned()));
+        for (pending, error) in work.failed {
+            pending.answer(error);
+        }
         work.busy
     }
 
@@ -150,7 +155,14 @@ impl Work {
         }
     }
 
+    /// Refuses what is left, and with it those that failed: what they came too late for may not be there.
     fn refuse(&mut self, error: &CommitError) {
+        if self.left.is_empty() {
+            return;
+        }
+        let failed = self.failed.drain(..).map(|(pending, _)| pending);
+        let nothing_happened = CommitError::Unavailable("what it was refused for was not kept".to_owned());
+        failed.for_each(|pending| pending.answer(Err(nothing_happened.clone())));
         self.left.drain(..).for_each(|pending| pending.answer(Err(error.clone())));
     }
 
@@ -176,15 +188,31 @@ impl Work {
                 }
             }
         }
+        self.spare_the_busy();
     }
 
     fn settle(&mut self, pending: Pending, outcome: Result<(), CommitError>) {
-        if outcome == Err(CommitError::Busy) {
-            pending.rest();
-            self.busy.push(pending);
-        } else {
-            pending.answer(outcome);
+        match outcome {
+            Err(CommitError::Busy) => self.step_aside(pending),
+            // Another batch of the same share may have been in its way, and that one has yet to commit.
+            Err(CommitError::Constraint(_) | CommitError::Count { .. }) => {
+                self.failed.push((pending, outcome))
+            }
+            outcome => pending.answer(outcome),
         }
+    }
+
+    fn step_aside(&mut self, pending: Pending) {
+        pending.rest();
+        self.busy.push(pending);
+    }
+
+    /// Takes out those that want the same as one that is busy, before each has waited for it.
+    fn spare_the_busy(&mut self) {
+        let busy = &self.busy;
+        let same = |batch: &Batch| busy.iter().any(|other| batch.shares_a_key_with(&other.batch));
+        let crowded: Vec<_> = self.left.extract_if(.., |pending| same(&pending.batch)).collect();
+        crowded.into_iter().for_each(|pending| self.step_aside(pending));
     }
 
     /// Prepares what the batches need, and settles those that the server or their types refuse already.

@@ -13,7 +13,7 @@ use crate::group::{Pending, Writer};
 use crate::metrics::DatabaseMetrics;
 
 /// A lane waits so long for a row and no longer, because everyone in the group waits too: less than a group
-/// takes, so that they wait less than twice as long.
+/// takes, so that one batch whose row is held does not double their wait.
 const PATIENCE: Duration = Duration::from_millis(1);
 
 /// A connection that writes groups. What contends with others leaves the lane and is tried on its own.

@@ -14,8 +14,8 @@ use crate::metrics::DatabaseMetrics;
 use crate::row::MOST_ROWS;
 use crate::{ReadError, Row, Sql, Value};
 
-/// A read whose connection turned out dead is asked again, since reading twice does no harm: as often as it
-/// takes to get past the connections that died with the same server.
+/// A read whose connection turned out dead is asked again, since reading twice does no harm: most connections that
+/// died with a server are noticed before they are lent, and a few may not be.
 const MOST_TRIES: usize = 3;
 
 /// Connections for reading, and for transactions.

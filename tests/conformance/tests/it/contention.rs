@@ -104,7 +104,10 @@ async fn a_row_that_somebody_else_holds_delays_only_its_own_batch(world: World) 
         }
         world.outsider().run("COMMIT").await;
     };
-    let (blocked, ()) = tokio::join!(blocked, others);
+    // Fifty waits for the row would take longer.
+    let in_time = Deadline::within(world.config.timeouts.lock * 10);
+    let (blocked, ()) =
+        in_time.bound(async { tokio::join!(blocked, others) }).await.expect("the others went on");
     assert_eq!(blocked, Ok(()));
     assert_eq!(number(&database, AMOUNT, params![held]).await, 101);
     assert_eq!(number(&database, AMOUNT, params![free]).await, 50);
@@ -220,9 +223,11 @@ async fn a_deadlock_with_somebody_else_is_tried_again_until_it_is_done(world: Wo
 
 async fn a_deadlock_anywhere_in_a_full_group_fails_nobody(world: World) {
     let outsider = world.outsider();
-    // The platform's connections, made from now on, notice a deadlock at once; the outsider, connected before,
-    // does not.
-    outsider.run(&format!("ALTER DATABASE {} SET deadlock_timeout = '1ms'", outsider.database().await)).await;
+    // The platform's connections, made from now on, look for a deadlock before their wait for a row is over, and late
+    // enough for the outsider to come; the outsider, connected before, looks later than they give way.
+    outsider
+        .run(&format!("ALTER DATABASE {} SET deadlock_timeout = '50ms'", outsider.database().await))
+        .await;
     let (database, held, free) = with_one_row_held(&world).await;
     outsider.run("COMMIT").await;
     for place in 0..FULL {
@@ -254,4 +259,9 @@ async fn a_deadlock_anywhere_in_a_full_group_fails_nobody(world: World) {
     let both = number(&database, AMOUNT, params![free]).await;
     assert!(both >= 2 * i64::try_from(FULL).unwrap(), "{both}");
     assert_eq!(number(&database, AMOUNT, params![held]).await, 100 + both);
+    // What a connection met is counted when it ends.
+    database.close().await;
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    let counted = async { while outsider.number(deadlocks).await == 0 {} };
+    soon().bound(counted).await.expect("there were deadlocks");
 }
