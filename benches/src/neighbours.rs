@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const TURNS: usize = 8;
 /// What neighbours may wait, beside groups in which nothing fails.
 const TO_UNDISTURBED: Limit = Limit::AtMost(2.0);
-/// A deadlock takes a quarter of a second to end, so not every place gets one.
+/// The one that is crossed is tried again for a while after its neighbours are done, so not every place gets one.
 const PLACES_BETWEEN_DEADLOCKS: usize = 4;
 
 const ADD: Sql = Sql::new("UPDATE one SET amount = amount + $1 WHERE id = $2");

@@ -51,5 +51,7 @@ fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
     file.write_all(text.as_bytes())?;
+    // Or after a power loss the name would lead to nothing.
+    file.sync_all()?;
     fs::rename(&new, path)
 }

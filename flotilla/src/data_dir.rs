@@ -95,13 +95,14 @@ impl DataDir {
     /// What makes the certificates of a service and of the operator anew when half of their time is over.
     pub(crate) fn renewal(&self) -> Renewal {
         let (path, ca, clock) = (self.path.clone(), Arc::clone(&self.ca), self.clock.clone());
-        Renewal::new(move |identity| {
+        Renewal::new(move |identity| -> Result<(), DataDirError> {
             if clock.now().after(LocalCa::LEAF_VALIDITY / 2) < identity.expires_at() {
                 return Ok(());
             }
+            // The service's comes last: until it is there, the next minute tries again.
+            write_operator(&path, &ca)?;
             let pem = ca.issue(&identity.id(), LocalCa::LEAF_VALIDITY)?;
-            identity.replace(&pem, ca.roots_pem())?;
-            write_operator(&path, &ca).map(drop)
+            Ok(identity.replace(&pem, ca.roots_pem())?)
         })
     }
 

@@ -38,7 +38,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Run what CI runs: format, lints, docs, dependencies, tidy, contracts, tests
+    /// Run what CI runs: format, lints, docs, dependencies, tidy, contracts, seeded patches, simulation, tests
     Verify,
     /// Start the engines that the tests need, run the tests, stop the engines
     Test(test_run::Selection),

@@ -107,6 +107,11 @@ impl Name {
     /// Longer than any name a form or a label has room for.
     const MOST_CHARACTERS: usize = 200;
 
+    /// One that was accepted before and kept since, whatever the rules are now.
+    pub(crate) fn kept(name: String) -> Self {
+        Self(name)
+    }
+
     /// The name, without white space around it.
     pub(crate) fn as_str(&self) -> &str {
         &self.0

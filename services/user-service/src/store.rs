@@ -4,7 +4,7 @@ use database::{Batch, Database, ReadError, Row, Sql, params};
 use runtime::Deadline;
 use types::{Email, UserId};
 
-use crate::account::Account;
+use crate::account::{Account, Name, Role};
 use crate::password::PasswordHash;
 
 /// The constraint that keeps an address from having two accounts.
@@ -127,14 +127,14 @@ fn credentials(row: &Row) -> Result<(Account, PasswordHash), ReadError> {
 fn account(row: &Row) -> Result<Account, ReadError> {
     Ok(Account {
         id: row.get(0)?,
-        email: parsed(row, 1, "a folded e-mail address")?,
-        name: parsed(row, 2, "a name")?,
-        role: parsed(row, 3, "a role")?,
+        email: Email::kept(row.get(1)?),
+        name: Name::kept(row.get(2)?),
+        role: role(row, 3)?,
         created_at: row.get(4)?,
         version: row.get(5)?,
     })
 }
 
-fn parsed<T: std::str::FromStr>(row: &Row, column: usize, expected: &'static str) -> Result<T, ReadError> {
-    row.get::<String>(column)?.parse().or(Err(ReadError::Column { column, expected }))
+fn role(row: &Row, column: usize) -> Result<Role, ReadError> {
+    row.get::<String>(column)?.parse().or(Err(ReadError::Column { column, expected: "a role" }))
 }

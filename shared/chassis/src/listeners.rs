@@ -63,8 +63,9 @@ impl Listeners {
         };
         let (http, grpc) = (at("HTTP_PORT", address, self.http), at("GRPC_PORT", address, self.grpc));
         let admin = at("ADMIN_PORT", admins, self.admin);
-        let drain_delay = settings.duration("DRAIN_DELAY", self.drain_delay, Self::DELAYS);
         let drain_timeout = settings.duration("DRAIN_TIMEOUT", self.drain_timeout, Self::TIMEOUTS);
+        let default_delay = self.drain_delay.min(drain_timeout / 2);
+        let drain_delay = settings.duration("DRAIN_DELAY", default_delay, Self::DELAYS);
         if drain_delay >= drain_timeout {
             settings.reject("DRAIN_DELAY", "shorter than DRAIN_TIMEOUT, which it is part of");
         }

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -98,7 +99,15 @@ impl Configure for ProcessConfig {
 
 impl Configure for IdentityFiles {
     fn configure(settings: &mut Settings) -> Self {
-        let mut file = |name, right| PathBuf::from(settings.required_text(name, right));
+        let mut file = |name, right: &str| {
+            let path = PathBuf::from(settings.required_text(name, right));
+            if !path.as_os_str().is_empty()
+                && let Err(error) = File::open(&path)
+            {
+                settings.reject(name, format!("{right}; {} cannot be read: {error}", path.display()));
+            }
+            path
+        };
         Self {
             cert: file("TLS_CERT_FILE", "a PEM file with the service's certificate and its chain"),
             key: file("TLS_KEY_FILE", "a PEM file with the certificate's key"),

@@ -1,5 +1,6 @@
 use std::sync::mpsc;
 
+use database::{Sql, params};
 use runtime::Env;
 use tokio::sync::Notify;
 
@@ -30,6 +31,17 @@ async fn a_login_renews_a_hash_of_a_lower_cost_and_leaves_the_account_as_it_was(
 
     assert_eq!(directory.verify("ada@example.com", PASSWORD.into(), soon()).await.unwrap(), ada);
     assert_eq!(stored().await.1, renewed);
+}
+
+#[tokio::test]
+async fn an_account_from_before_a_rule_is_still_read() {
+    const RENAME: Sql = Sql::new("UPDATE users SET name = $1 WHERE id = $2");
+    let (directory, _dir) = directory(CHEAP).await;
+    let ada = directory.add("ada").await;
+    let mut batch = Batch::new();
+    batch.expect(1, RENAME, params!["Ada\u{2028}Lovelace", ada.id]);
+    directory.database.commit(batch, soon()).await.unwrap();
+    assert_eq!(directory.get(ada.id, soon()).await.unwrap().name.as_str(), "Ada\u{2028}Lovelace");
 }
 
 #[tokio::test]

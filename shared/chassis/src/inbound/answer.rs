@@ -175,7 +175,8 @@ impl Manners {
 
 /// A request that is being answered.
 pub(super) struct Measured {
-    red: Series,
+    /// Nothing once it has been taken down.
+    red: Option<Series>,
     route: Route,
     method: Method,
     uri: Uri,
@@ -196,7 +197,7 @@ impl Measured {
             Kind::Grpc => Series::Rpc(red.rpc(path)),
         };
         Self {
-            red,
+            red: Some(red),
             route: Route::default(),
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -228,16 +229,26 @@ impl Measured {
         answer
     }
 
-    fn finish(self, status: StatusCode, code: Option<i32>) {
-        match self.red {
-            Series::Http(request) => request.answered(self.route.pattern(), status),
+    fn finish(mut self, status: StatusCode, code: Option<i32>) {
+        match self.red.take() {
+            Some(Series::Http(request)) => request.answered(self.route.pattern(), status),
             // A call that ends without a status is one that its client will not understand either.
-            Series::Rpc(call) => call.answered(code.unwrap_or(Code::Unknown.into())),
+            Some(Series::Rpc(call)) => call.answered(code.unwrap_or(Code::Unknown.into())),
+            None => {}
         }
         self.span.in_scope(|| {
             let duration_ms = self.started.elapsed().as_secs_f64() * 1_000.0;
             tracing::debug!(method = %self.method, path = self.uri.path(), status = status.as_u16(), duration_ms, "answered");
         });
+    }
+}
+
+impl Drop for Measured {
+    /// Its client has gone. A call says so by itself.
+    fn drop(&mut self) {
+        if let Some(Series::Http(request)) = self.red.take() {
+            request.left(self.route.pattern());
+        }
     }
 }
 

@@ -78,7 +78,9 @@ impl Limits {
     #[must_use]
     pub(crate) fn for_strangers(self) -> Self {
         const SHARES: usize = 10;
-        Self { per_address: self.connections.div_ceil(SHARES), ..self }
+        /// What kubelet and Prometheus have open from one node, and to spare.
+        const LEAST: usize = 8;
+        Self { per_address: self.connections.div_ceil(SHARES).max(LEAST), ..self }
     }
 
     pub(super) fn patience(&self) -> Patience {

@@ -11,7 +11,9 @@ impl Vars {
     pub fn from_process() -> Self {
         let named = |(name, value): (OsString, OsString)| name.into_string().ok().map(|name| (name, value));
         // A name that is no text cannot be one of ours.
-        Self(std::env::vars_os().filter_map(named).collect())
+        #[expect(clippy::disallowed_methods, reason = "this is where they are injected from")]
+        let vars = std::env::vars_os();
+        Self(vars.filter_map(named).collect())
     }
 
     /// The same without those that `is_other` says are none of ours.

@@ -134,6 +134,24 @@ async fn what_does_not_finish_in_time_is_cut_and_told() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_away_is_counted_at_its_route() {
+    let kettle = Kettle::default();
+    let world = Setup::of(kettle.router()).on_loopback().await;
+    let mut client = world.connect().await;
+    client.send(SLOW).await;
+    kettle.reached.notified().await;
+    drop(client);
+    let count = "http_server_request_duration_seconds_count{service=\"test-service\",http_request_method=\"GET\",\
+                 http_route=\"/slow\",http_response_status_code=\"499\"} 1";
+    let counted = async {
+        while !world.metrics.render().contains(count) {
+            tokio::task::yield_now().await;
+        }
+    };
+    crate::harness::in_time(counted).await;
+}
+
+#[tokio::test]
 async fn http_2_finishes_its_streams_before_it_goes() {
     let kettle = Kettle::default();
     let server = Setup::of(kettle.router()).with_mtls(Kind::Http).await;

@@ -196,7 +196,7 @@ impl Work {
             Err(CommitError::Busy) => self.step_aside(pending),
             // Another batch of the same share may have been in its way, and that one has yet to commit.
             Err(CommitError::Constraint(_) | CommitError::Count { .. }) => {
-                self.failed.push((pending, outcome))
+                self.failed.push((pending, outcome));
             }
             outcome => pending.answer(outcome),
         }

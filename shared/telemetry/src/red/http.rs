@@ -79,7 +79,16 @@ impl HttpRequest {
     /// It was answered. `route` is the pattern that matched, such as `/users/{id}`, and never the path
     /// itself; `None` where nothing matched.
     pub fn answered(mut self, route: Option<&str>, status: StatusCode) {
-        self.answer = Some((self.series.routes.get_or_learn(route.unwrap_or("")), status.as_u16()));
+        self.end(route, status.as_u16());
+    }
+
+    /// The client went away before it had its answer, which was to come from `route`.
+    pub fn left(mut self, route: Option<&str>) {
+        self.end(route, CLIENT_GONE);
+    }
+
+    fn end(&mut self, route: Option<&str>, status: u16) {
+        self.answer = Some((self.series.routes.get_or_learn(route.unwrap_or("")), status));
     }
 }
 
