@@ -26,11 +26,12 @@ async fn a_service_with_wrong_settings_names_all_of_them_at_once() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "argon2_memory_kib = 7\n[user-service]\nhttp_prt = 3000\n");
     let mut command = user_service(dir.path(), "mysql://ada@db.internal/users");
-    command.args(["--grpc-port", "many"]).env("TLS_CERT_FIEL", "cert.pem");
+    command.args(["--grpc-port", "many"]).env("TLS_CERT_FIEL", "cert.pem").env("TLS_KEY_FILE", "gone.pem");
     let (code, _, text) = told(command.env_remove("ARGON2_MEMORY_KIB")).await;
     assert_eq!(code, Some(64));
     insta::assert_snapshot!(text, @r#"
-    user-service: 5 settings are wrong:
+    user-service: 6 settings are wrong:
+      TLS_KEY_FILE (environment): must be a PEM file with the certificate's key that can be read (entity not found), not "gone.pem"
       --grpc-port (flag): must be a port from 0 to 65535, where 0 takes a free one, not "many"
       DATABASE_URL (environment): must be postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:PATH
       argon2_memory_kib (flotilla.toml:1): must be a number from 8 to 262144, not "7"

@@ -104,7 +104,7 @@ impl Configure for IdentityFiles {
             if !path.as_os_str().is_empty()
                 && let Err(error) = File::open(&path)
             {
-                settings.reject(name, format!("{right}; {} cannot be read: {error}", path.display()));
+                settings.reject(name, format!("{right} that can be read ({})", error.kind()));
             }
             path
         };
