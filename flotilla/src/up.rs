@@ -27,7 +27,7 @@ pub(crate) fn up(up: &Up) -> Result<(), Error> {
     let threads = compute_threads(&mut house);
     let (user_settings, users) =
         Member::read(USER_SERVICE, sources, &up.data_dir, user_service::Config::with_database);
-    log.start(&mut house).map_err(Failure::from)?;
+    let _logs = log.start(&mut house).map_err(Failure::from)?;
     finish_all([house, user_settings]).map_err(Failure::from)?;
     raise_file_limit().map_err(Failure::from)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -148,11 +148,7 @@ impl Binder<'_> {
         let failed = |source| StartError::Listen { listener: name, addr, source };
         let listener = env.net.bind(addr).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
-        let limits = match transport {
-            Transport::Plain => listeners.limits.for_strangers(),
-            Transport::Mtls(..) => listeners.limits,
-        };
-        let inbound = Inbound::new(stack);
+        let (inbound, limits) = (Inbound::new(stack), listeners.limits);
         Ok(Bound { addr, server: Server { name, listener, transport, inbound, limits } })
     }
 }

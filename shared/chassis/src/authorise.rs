@@ -1,10 +1,12 @@
 //! Who may call: the allow table is asked with the caller's identity before anything else is done.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use service_auth::{AllowTable, Peer, TrustDomain};
 use telemetry::Metrics;
 use telemetry::metrics::{Counter, Family, Labels};
+use tokio::time::Instant;
 use types::ErrorClass;
 
 use crate::Problem;
@@ -35,7 +37,11 @@ enum Rule {
 struct Guard {
     allow: Arc<AllowTable>,
     refused: Family<Labels<1>, Counter>,
+    last_warning: Arc<Mutex<Option<Instant>>>,
 }
+
+/// One warning tells operators to look, and the metric how often it was: a peer must not fill the log.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(1);
 
 impl Gate {
     /// For a listener that anybody may ask, such as for health.
@@ -69,7 +75,16 @@ impl Guard {
     fn new(allow: AllowTable, metrics: &Metrics) -> Self {
         let help = "Calls refused because of who called";
         let refused = metrics.register("flotilla_calls_refused", help, Family::default());
-        Self { allow: Arc::new(allow), refused }
+        Self { allow: Arc::new(allow), refused, last_warning: Arc::default() }
+    }
+
+    fn is_due(&self) -> bool {
+        let mut last = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS);
+        if is_due {
+            *last = Some(Instant::now());
+        }
+        is_due
     }
 
     fn admit(&self, method: &str, path: &str, peer: Option<&Peer>) -> Result<(), Problem> {
@@ -80,7 +95,11 @@ impl Guard {
         // The label is a row of the table, or callers could make up as many series as they like.
         self.refused.get_or_create(&[("method", self.allow.row(method).unwrap_or(OTHER))]).inc();
         let path = &path[..path.floor_char_boundary(LONGEST_SHOWN)];
-        tracing::warn!(path, caller, "call refused");
+        if self.is_due() {
+            tracing::warn!(path, caller, "call refused");
+        } else {
+            tracing::debug!(path, caller, "call refused");
+        }
         Err(Problem::new(ErrorClass::Forbidden, format!("{caller} may not call {path}")))
     }
 }

@@ -127,7 +127,7 @@ where
     let mut settings = Settings::new(service.clone(), Sources::of_process(flags));
     let process = ProcessConfig::configure(&mut settings);
     let config = C::configure(&mut settings);
-    process.log.start(&mut settings)?;
+    let _logs = process.log.start(&mut settings)?;
     settings.finish()?;
     raise_file_limit()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

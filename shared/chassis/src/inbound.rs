@@ -43,6 +43,7 @@ use types::ErrorClass;
 
 pub(crate) use self::answer::{Answer, patient};
 use self::answer::{Manners, Measured};
+use self::body::Arriving;
 pub use self::body::BodyError;
 pub use self::request_id::RequestId;
 use self::routes::Route;
@@ -129,10 +130,17 @@ pub struct Stack {
 pub struct Inbound(Arc<Stack>);
 
 /// Who is at the other end of a connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) addr: SocketAddr,
     pub(crate) peer: Option<Peer>,
+    arriving: Arriving,
+}
+
+impl Client {
+    pub(crate) fn new(addr: SocketAddr, peer: Option<Peer>) -> Self {
+        Self { addr, peer, arriving: Arriving::default() }
+    }
 }
 
 impl Inbound {
@@ -180,11 +188,11 @@ impl Inbound {
         if let Place::Refused(violation) = place {
             return Err(violation.problem());
         }
-        rules::check(&request)?;
+        rules::check(stack.kind, &request)?;
         stack.gate.admit(request.uri().path(), client.peer.as_ref())?;
         let deadline =
             deadline::of(stack.kind, request.headers(), client.peer.is_some(), stack.bounds.answer)?;
-        let mut request = body::limited(stack.kind, request, &stack.bounds)?;
+        let mut request = body::limited(stack.kind, request, &stack.bounds, &client.arriving)?;
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(client.addr));
         if let Some(peer) = &client.peer {

@@ -41,17 +41,17 @@ impl LogConfig {
         }
     }
 
-    /// Starts the log. A filter that is none is noted in `settings`.
+    /// Starts the log, which is to be kept until the end. A filter that is none is noted in `settings`.
     ///
     /// # Errors
     /// The process logs already.
-    pub fn start(&self, settings: &mut Settings) -> Result<(), LogsError> {
+    pub fn start(&self, settings: &mut Settings) -> Result<Option<Logs>, LogsError> {
         match Logs::init(self.format, &self.filter) {
             Err(LogsError::Word(_) | LogsError::Filter { .. }) => {
                 settings.reject("LOG_LEVEL", Self::FILTER);
-                Ok(())
+                Ok(None)
             }
-            started => started,
+            started => started.map(Some),
         }
     }
 }

@@ -4,8 +4,9 @@ mod fields;
 mod filter;
 mod layer;
 mod line;
+mod writer;
 
-use std::io::Write as _;
+use std::io;
 use std::str::FromStr;
 
 use runtime::Clock;
@@ -14,6 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use self::layer::LogLayer;
+use self::writer::Writer;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,14 +59,17 @@ pub enum LogsError {
         #[source]
         source: ParseError,
     },
+    /// The operating system gives no thread to write with.
+    #[error("starting the log")]
+    Thread(#[source] io::Error),
     /// This process logs already.
     #[error("logs can be set up only once in a process")]
     AlreadyInitialised(#[source] TryInitError),
 }
 
-/// The process's log.
+/// The process's log, which at its end waits a little until what was logged has been written.
 #[derive(Debug)]
-pub struct Logs;
+pub struct Logs(Writer);
 
 impl Logs {
     /// What is logged when nothing else is asked for.
@@ -74,16 +79,24 @@ impl Logs {
     /// talk about every frame stay at warnings unless the filter names them; errors are logged unless it
     /// says otherwise.
     ///
+    /// Nobody waits for the log: lines that nobody reads in time are dropped, and how many is told.
+    ///
     /// # Errors
     /// [`LogsError`]: the filter is wrong, or there are logs already.
-    pub fn init(format: LogFormat, filter: &str) -> Result<(), LogsError> {
+    pub fn init(format: LogFormat, filter: &str) -> Result<Self, LogsError> {
         let filter = filter::parse(filter)?;
-        let layer = LogLayer::new(format, Clock::system(), |line| {
-            // There is nowhere to tell that stderr is gone.
-            drop(std::io::stderr().lock().write_all(line.as_bytes()));
-        });
+        let writer = Writer::start(io::stderr(), move |dropped| layer::told_of_dropped(format, dropped));
+        let writer = writer.map_err(LogsError::Thread)?;
+        let layer = LogLayer::new(format, Clock::system(), writer.sink());
         let subscriber = tracing_subscriber::registry().with(filter).with(layer);
-        subscriber.try_init().map_err(LogsError::AlreadyInitialised)
+        subscriber.try_init().map_err(LogsError::AlreadyInitialised)?;
+        Ok(Self(writer))
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        self.0.flush();
     }
 }
 
@@ -102,6 +115,6 @@ mod tests {
     fn a_second_logger_in_a_process_is_refused() {
         let first = Logs::init(LogFormat::Human, "off");
         let second = Logs::init(LogFormat::Human, "off");
-        assert!(matches!((first, second), (Ok(()), Err(LogsError::AlreadyInitialised(_)))));
+        assert!(matches!((first, second), (Ok(_), Err(LogsError::AlreadyInitialised(_)))));
     }
 }

@@ -104,7 +104,17 @@ fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response)
             *response.body_mut() = body;
             response
         }
-        Kind::Grpc => proto::status::of(problem.class(), problem.detail(), problem.errors()).into_http(),
+        Kind::Grpc => {
+            let status = proto::status::of(problem.class(), problem.detail(), problem.errors());
+            let mut response = status.into_http();
+            // Whoever sends what is no call at all does not read gRPC's statuses.
+            if [StatusCode::METHOD_NOT_ALLOWED, StatusCode::UNSUPPORTED_MEDIA_TYPE]
+                .contains(&problem.status())
+            {
+                *response.status_mut() = problem.status();
+            }
+            response
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,6 +22,9 @@ pub enum BodyError {
     /// It is larger than it may be.
     #[error("the body must not be larger than {0} bytes")]
     TooLarge(usize),
+    /// With it, too much would be on its way over one connection.
+    #[error("bodies on their way over one connection must not be larger than {0} bytes together")]
+    Crowded(usize),
     /// Nothing of it came for too long.
     #[error("the body must not pause for more than {} seconds", .0.as_secs_f64())]
     Paused(Duration),
@@ -38,6 +43,7 @@ impl Classify for BodyError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::TooLarge(_) => ErrorClass::TooLarge,
+            Self::Crowded(_) => ErrorClass::TooMany,
             Self::Paused(_) | Self::TooSlow(_) => ErrorClass::Unavailable,
             Self::Broken(_) | Self::Ended(_) => ErrorClass::Invalid,
         }
@@ -74,16 +80,45 @@ pub(super) fn limited(
     kind: Kind,
     request: Request<Incoming>,
     bounds: &Bounds,
+    arriving: &Arriving,
 ) -> Result<Request<Body>, Problem> {
     let said = request.body().size_hint().lower();
     if usize::try_from(said).map_or(true, |said| said > bounds.body) {
         return Err(BodyError::TooLarge(bounds.body).problem());
     }
-    let bounds = *bounds;
+    let (bounds, arriving) = (*bounds, Arriving { own: 0, all: Arc::clone(&arriving.all) });
     Ok(request.map(|body| match body.is_end_stream() {
         true => Body::empty(),
-        false => Body::new(Limited { kind, body, bounds, left: bounds.body, waiting: None, whole: None }),
+        false => {
+            Body::new(Limited { kind, body, bounds, left: bounds.body, arriving, waiting: None, whole: None })
+        }
     }))
+}
+
+/// Bytes of bodies that have not arrived whole: of one, and of all of its connection. HTTP/2 lets a client begin
+/// hundreds and finish none.
+#[derive(Debug, Default)]
+pub(crate) struct Arriving {
+    own: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Arriving {
+    /// The largest body, as often as a busy peer sends it at once.
+    const BODIES: usize = 4;
+
+    fn add(&mut self, size: usize, bounds: &Bounds) -> Result<(), BodyError> {
+        let most = bounds.body * Self::BODIES;
+        self.own += size;
+        let all = self.all.fetch_add(size, Ordering::Relaxed) + size;
+        if all > most { Err(BodyError::Crowded(most)) } else { Ok(()) }
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.own, Ordering::Relaxed);
+    }
 }
 
 struct Limited {
@@ -91,6 +126,7 @@ struct Limited {
     body: Incoming,
     bounds: Bounds,
     left: usize,
+    arriving: Arriving,
     waiting: Option<Pin<Box<Sleep>>>,
     whole: Option<Instant>,
 }
@@ -117,6 +153,7 @@ impl Limited {
     fn counted(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         let size = frame.data_ref().map_or(0, Bytes::len);
         self.left = self.left.checked_sub(size).ok_or(BodyError::TooLarge(self.bounds.body))?;
+        self.arriving.add(size, &self.bounds)?;
         Ok(frame)
     }
 }

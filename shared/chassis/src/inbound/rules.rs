@@ -5,9 +5,10 @@ use http::header::{
     IF_UNMODIFIED_SINCE, MAX_FORWARDS, ORIGIN, REFERER, USER_AGENT,
 };
 use http::uri::Authority;
-use http::{HeaderMap, Method, Request, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use types::ErrorClass;
 
+use super::Kind;
 use crate::Problem;
 use crate::serve::{LARGEST_HEAD, MOST_FIELDS, Violation};
 
@@ -36,9 +37,12 @@ const SINGLE: [HeaderName; 20] = [
 ];
 
 /// Refuses a request whose headers two readers could read differently.
-pub(super) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
+pub(super) fn check<B>(kind: Kind, request: &Request<B>) -> Result<(), Problem> {
     let headers = request.headers();
     measure(headers)?;
+    if kind == Kind::Grpc {
+        call(request)?;
+    }
     if request.method() == Method::CONNECT {
         let problem =
             Problem::new(ErrorClass::Invalid, "this server is no proxy: the method must not be CONNECT");
@@ -55,6 +59,23 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
         }
     }
     host(request)
+}
+
+/// A call is a POST of gRPC's own type (gRPC over HTTP/2, Requests). Anything else, such as what a browser's form can
+/// send, has no effect.
+fn call<B>(request: &Request<B>) -> Result<(), Problem> {
+    if request.method() != Method::POST {
+        let problem = Problem::new(ErrorClass::Invalid, "a gRPC call must be a POST");
+        return Err(problem.with_status(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_grpc =
+        kind.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]));
+    if is_grpc {
+        return Ok(());
+    }
+    let problem = Problem::new(ErrorClass::Invalid, "the header content-type must be application/grpc");
+    Err(problem.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
 }
 
 /// The bounds that HTTP/1 is held to while its bytes arrive. HTTP/2's own limit would answer without a body.
@@ -111,7 +132,7 @@ mod tests {
     fn told(version: Version, target: &str, headers: &[(&str, &str)]) -> String {
         let request = Request::builder().version(version).uri(target);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        check(&request.body(()).unwrap())
+        check(Kind::Http, &request.body(()).unwrap())
             .err()
             .map_or_else(String::new, |problem| problem.detail().to_owned())
     }

@@ -66,7 +66,7 @@ impl Host {
         let host = Arc::clone(self);
         let serve = async move {
             let _open = host.counters.opened();
-            host.counters.contain(host.serve(io, addr)).await;
+            host.counters.contain(host.serve(io, addr, &slot)).await;
             drop(slot);
         };
         self.env.tasks.spawn("connection", serve.instrument(self.span.clone()));
@@ -82,10 +82,18 @@ impl Host {
         Drained { cut: self.were_cut.load(Ordering::Relaxed) }
     }
 
-    async fn serve(&self, io: Io, addr: SocketAddr) {
+    async fn serve(&self, io: Io, addr: SocketAddr, slot: &Slot) {
         match self.finish.run_until_cancelled(self.secured(io)).await {
-            Some(Some((io, peer, Protocol::Http1))) => self.serve_http1(io, Client { addr, peer }).await,
-            Some(Some((io, peer, Protocol::H2))) => self.serve_http2(io, Client { addr, peer }).await,
+            Some(Some((io, peer, protocol))) => {
+                if peer.is_some() {
+                    slot.identified();
+                }
+                let client = Client::new(addr, peer);
+                match protocol {
+                    Protocol::Http1 => self.serve_http1(io, client).await,
+                    Protocol::H2 => self.serve_http2(io, client).await,
+                }
+            }
             Some(None) => self.counters.failed_handshake(),
             None => {}
         }

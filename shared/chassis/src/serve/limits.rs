@@ -9,7 +9,7 @@ use crate::{Configure, Settings};
 pub struct Limits {
     /// Connections at once. Beyond it new ones are closed.
     pub connections: usize,
-    /// Of those, from one address.
+    /// Of those, from one address by clients who have not shown who they are.
     pub per_address: usize,
     /// For a TLS handshake.
     pub handshake: Duration,
@@ -28,6 +28,10 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Whoever takes all that an address may have leaves most of the connections to others.
+    const ADDRESSES: usize = 10;
+    /// What kubelet and Prometheus have open from one node, and to spare.
+    const LEAST_PER_ADDRESS: usize = 8;
     const CONNECTIONS: RangeInclusive<usize> = 1..=100_000;
     const WAITS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
     const AGES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3_600);
@@ -38,8 +42,7 @@ impl Default for Limits {
         Self {
             // A peer holds a handful of them. Idle they are about 20 KiB each.
             connections: 1_000,
-            // A proxy or a mesh may bring all peers from one.
-            per_address: 1_000,
+            per_address: 100,
             // Both outlast the loss of two packets in a row and hold a slot no longer than that.
             handshake: Duration::from_secs(5),
             head: Duration::from_secs(5),
@@ -62,7 +65,7 @@ impl Configure for Limits {
         let connections = settings.number("MAX_CONNECTIONS", default.connections, Self::CONNECTIONS);
         Self {
             connections,
-            per_address: connections,
+            per_address: connections.div_ceil(Self::ADDRESSES).max(Self::LEAST_PER_ADDRESS),
             handshake: settings.duration("HANDSHAKE_TIMEOUT", default.handshake, Self::WAITS),
             head: settings.duration("HEADER_TIMEOUT", default.head, Self::WAITS),
             idle: settings.duration("IDLE_TIMEOUT", default.idle, Self::WAITS),
@@ -74,15 +77,6 @@ impl Configure for Limits {
 }
 
 impl Limits {
-    /// For a listener that anybody reaches: whoever takes all connections of an address leaves most of them to others.
-    #[must_use]
-    pub(crate) fn for_strangers(self) -> Self {
-        const SHARES: usize = 10;
-        /// What kubelet and Prometheus have open from one node, and to spare.
-        const LEAST: usize = 8;
-        Self { per_address: self.connections.div_ceil(SHARES).max(LEAST), ..self }
-    }
-
     pub(super) fn patience(&self) -> Patience {
         Patience { head: self.head, write: self.write, close: self.close }
     }

@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Limits;
 
-/// How many connections a listener has at once, in all and from one address. Clones are the same.
+/// How many connections a listener has at once, in all and of strangers from one address. Clones are the same.
 #[derive(Clone, Debug)]
 pub(super) struct Slots(Arc<Shared>);
 
@@ -14,7 +15,7 @@ pub(super) struct Slots(Arc<Shared>);
 struct Shared {
     free: Arc<Semaphore>,
     limits: Limits,
-    // As many entries as there are connections, at the most.
+    // Of strangers; as many entries as there are connections, at the most.
     taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -23,6 +24,7 @@ struct Shared {
 pub(super) struct Slot {
     slots: Slots,
     addr: IpAddr,
+    is_strangers: AtomicBool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -41,7 +43,7 @@ impl Slots {
             return None;
         }
         taken.insert(addr, count + 1);
-        Some(Slot { slots: self.clone(), addr, _permit: permit })
+        Some(Slot { slots: self.clone(), addr, is_strangers: AtomicBool::new(true), _permit: permit })
     }
 
     /// Waits until all places are free.
@@ -51,12 +53,22 @@ impl Slots {
     }
 }
 
-impl Drop for Slot {
-    fn drop(&mut self) {
+impl Slot {
+    /// The other end has shown who it is, and counts as a stranger of its address no more.
+    pub(super) fn identified(&self) {
+        if !self.is_strangers.swap(false, Ordering::Relaxed) {
+            return;
+        }
         let mut taken = self.slots.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
         match taken.get_mut(&self.addr) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(taken.remove(&self.addr)),
         }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.identified();
     }
 }

@@ -318,7 +318,7 @@ async fn a_chunked_body_is_read_and_ends_its_connection() {
 async fn clients_that_send_a_byte_every_few_seconds_are_closed_in_time_and_cost_nobody_else_anything() {
     const SLOW: usize = 300;
     let (router, _) = router();
-    let limits = Limits { connections: SLOW + 1, ..Limits::default() };
+    let limits = Limits { connections: SLOW + 1, per_address: SLOW + 1, ..Limits::default() };
     let world = Setup { limits, ..Setup::of(router) }.in_memory().await;
     let began = Instant::now();
     let (told, mut ends) = tokio::sync::mpsc::channel(SLOW);

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::routing::{get, post};
-use chassis::{Drained, Json, Kind, Limits};
-use futures_util::stream;
-use http::Request;
+use axum::routing::{any, get, post};
+use chassis::{Bounds, Drained, Json, Kind, Limits};
+use futures_util::{StreamExt as _, stream};
 use http::request::Builder;
+use http::{Request, StatusCode};
 use serde::Deserialize;
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -85,6 +85,44 @@ async fn bodies_are_refused_as_over_http_1() {
     let short = order().header("content-length", "20");
     let refused = server.caller().await.send_raw(short, Body::from("{\"cups\":1}")).await;
     assert!(refused.is_err() || refused.is_ok_and(|status| status.is_client_error()), "a length that lies");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_never_end_take_no_more_memory_than_a_few() {
+    let bounds = Bounds { body: 1_000, ..Bounds::default() };
+    let server = Setup { bounds, ..Setup::of(router()) }.with_mtls_in_memory(Kind::Http).await;
+    let mut caller = server.caller().await;
+    let order = || Request::post("https://a/order").header("content-type", "application/json");
+    let unfinished = || {
+        let part = stream::iter([Ok::<_, Infallible>(" ".repeat(900))]);
+        Body::from_stream(part.chain(stream::pending()))
+    };
+    let answers: Vec<_> = (0..6).map(|_| caller.send(order(), unfinished())).collect();
+    let mut refused = 0;
+    for answer in answers {
+        let answer = answer.await;
+        refused += usize::from(answer.status == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert_eq!(refused, 2, "four bodies of the largest size are let in");
+    assert_eq!(caller.send(order(), Body::from("{\"cups\":1}")).await.body, "1", "and nothing is kept");
+}
+
+#[tokio::test]
+async fn what_is_no_grpc_call_has_no_effect() {
+    let router = Router::new().route("/tea.Tea/Buy", any(async || "bought"));
+    let server = Setup::of(router).with_mtls(Kind::Grpc).await;
+    let call = |method| Request::builder().method(method).uri("https://a/tea.Tea/Buy");
+    for kind in ["application/grpc", "application/grpc+proto", "application/grpc;x=y"] {
+        assert_eq!(server.call(call("POST").header("content-type", kind), "").await.body, "bought");
+    }
+    for kind in ["application/json", "application/grpc-web", "application/grpcs", ""] {
+        let refused = server.call(call("POST").header("content-type", kind), "").await;
+        assert_eq!((refused.status.as_u16(), &*refused.body), (415, ""), "{kind}");
+    }
+    for method in ["GET", "PUT", "DELETE"] {
+        let refused = server.call(call(method).header("content-type", "application/grpc"), "").await;
+        assert_eq!((refused.status.as_u16(), &*refused.body), (405, ""), "{method}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
-use axum::routing::get;
+use axum::routing::post;
 use chassis::{Kind, Problem};
 use tonic::Status;
 use tracing::field::{Field, Visit};
@@ -79,11 +79,12 @@ async fn logged(kind: Kind, fail: fn(ErrorClass) -> axum::response::Response) ->
     let _until_the_end = tracing::subscriber::set_default(log.clone());
     let mut router = Router::new();
     for class in ErrorClass::ALL {
-        router = router.route(&format!("/{}", class.as_str()), get(async move || fail(class)));
+        router = router.route(&format!("/{}", class.as_str()), post(async move || fail(class)));
     }
     let world = Setup { kind, ..Setup::of(router) }.on_loopback().await;
     for class in ErrorClass::ALL {
-        world.ask(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", class.as_str())).await;
+        let head = "Host: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
+        world.ask(format!("POST /{} HTTP/1.1\r\n{head}", class.as_str())).await;
     }
     let said = log.0.lock().unwrap();
     said.clone()

@@ -211,6 +211,19 @@ async fn one_address_does_not_take_all_connections() {
     while tea(&mut world.connect().await).await.is_none() {}
 }
 
+#[tokio::test]
+async fn peers_of_one_address_are_no_strangers_to_each_other() {
+    let limits = Limits { per_address: 1, ..Limits::default() };
+    let server = Setup { limits, ..Setup::of(Kettle::default().router()) }.with_mtls(Kind::Http).await;
+    let tea = || Request::get("https://a/tea");
+    let (mut one, mut other) = (server.caller().await, server.caller().await);
+    assert_eq!(one.send(tea(), Body::empty()).await.body, "tea");
+    assert_eq!(other.send(tea(), Body::empty()).await.body, "tea");
+    let _stranger = server.world.dial().await.unwrap();
+    assert_eq!(server.world.connect().await.rest().await, "", "one stranger at a time");
+    assert_eq!(one.send(tea(), Body::empty()).await.body, "tea");
+}
+
 /// A listener whose system has run out of files for a while.
 struct Exhausted {
     listener: Listener,

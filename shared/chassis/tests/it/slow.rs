@@ -23,7 +23,7 @@ async fn server() -> Guarded {
     let router = Router::new()
         .route("/tea", get(async || "tea"))
         .route("/order", post(async |Json(_): Json<serde_json::Value>| "tea"));
-    let limits = Limits { connections: SLOW + 1, ..Limits::default() };
+    let limits = Limits { connections: SLOW + 1, per_address: SLOW + 1, ..Limits::default() };
     Setup { limits, ..Setup::of(router) }.with_mtls_in_memory(Kind::Http).await
 }
 

@@ -22,6 +22,11 @@ pub(super) enum Value {
 pub(super) struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
+    /// Those of a line that no event has made.
+    pub(super) fn of_message(message: &str, (name, number): (&'static str, u64)) -> Self {
+        Self(vec![("message", Value::Text(message.to_owned())), (name, Value::Literal(number.to_string()))])
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
         self.0.iter().map(|(name, value)| (*name, value))
     }

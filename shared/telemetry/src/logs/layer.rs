@@ -1,6 +1,6 @@
 use runtime::Clock;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
@@ -17,16 +17,24 @@ pub(super) struct LogLayer<W> {
     write: W,
 }
 
-impl<W: Fn(&str)> LogLayer<W> {
+impl<W: Fn(String)> LogLayer<W> {
     pub(super) fn new(format: LogFormat, clock: Clock, write: W) -> Self {
         Self { format, clock, write }
     }
 }
 
+/// The line that tells how many are missing.
+pub(super) fn told_of_dropped(format: LogFormat, dropped: u64) -> String {
+    let fields = Fields::of_message("log lines were dropped, since nobody read them", ("dropped", dropped));
+    let line =
+        Line { at: Clock::system().now(), level: Level::WARN, target: module_path!(), fields: &fields };
+    line.render(format)
+}
+
 impl<S, W> Layer<S> for LogLayer<W>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    W: Fn(&str) + 'static,
+    W: Fn(String) + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = Fields::default();
@@ -57,7 +65,7 @@ where
         let metadata = event.metadata();
         let target = log_target.as_deref().unwrap_or(metadata.target());
         let line = Line { at: self.clock.now(), level: *metadata.level(), target, fields: &fields };
-        (self.write)(&line.render(self.format));
+        (self.write)(line.render(self.format));
     }
 }
 
@@ -77,7 +85,7 @@ mod tests {
         let written = Arc::new(Mutex::new(String::new()));
         let sink = Arc::clone(&written);
         let clock = Clock::reading(|| Timestamp::from_micros(1_767_225_600_000_000));
-        let layer = LogLayer::new(format, clock, move |line| sink.lock().unwrap().push_str(line));
+        let layer = LogLayer::new(format, clock, move |line: String| sink.lock().unwrap().push_str(&line));
         let filter = super::super::filter::parse(filter).unwrap();
         let subscriber = tracing_subscriber::registry().with(filter).with(layer);
         tracing::subscriber::with_default(subscriber, work);
