@@ -135,7 +135,7 @@ pub(crate) fn database_file(data_dir: &Path, service: &ServiceName) -> PathBuf {
     data_dir.join(format!("{service}.db"))
 }
 
-fn refused(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
+pub(crate) fn refused(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
     let path = path.to_owned();
     move |source| DataDirError::Io { doing, path, source }
 }

@@ -64,6 +64,24 @@ async fn a_certificate_takes_the_place_of_an_older_one() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_cannot_be_written_whole_leaves_the_older_one_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let certs = dir.path().join("certs");
+    let issue = ["issue", "user-service", "--out", "certs"];
+    assert_eq!(told(&mut flotilla(dir.path(), &issue)).await.0, Some(0));
+    let files = || ["tls.crt", "tls.key", "ca.crt"].map(|name| std::fs::read(certs.join(name)).unwrap());
+    let before = files();
+    std::fs::create_dir(certs.join("tls.key.new")).unwrap();
+    let (code, _, text) = told(&mut flotilla(dir.path(), &issue)).await;
+    assert_eq!(code, Some(69));
+    // The reason is worded by the operating system, and not alike by all.
+    assert!(text.starts_with("flotilla: writing certs/tls.key.new: "), "{text}");
+    assert_eq!(files(), before);
+    assert!(!certs.join("tls.crt.new").exists());
+    issued(&certs);
+}
+
+#[tokio::test]
 async fn what_cannot_be_issued_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let (code, _, text) = told(&mut flotilla(dir.path(), &["issue", "User_Service", "--out", "certs"])).await;

@@ -1,6 +1,7 @@
 //! What it is told by the environment and by `flotilla.toml`.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::alone::user_service;
@@ -162,6 +163,40 @@ async fn a_database_that_is_not_there_is_unavailable() {
     let last = text.lines().last().unwrap();
     assert!(last.starts_with("user-service: opening postgres://ada@127.0.0.1:1/users: "), "{text}");
     assert!(!text.contains("secret"), "{text}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_damaged_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("data")).unwrap();
+    std::fs::write(dir.path().join("data/user-service.db"), [7; 8192]).unwrap();
+    let (code, _, text) = told(&mut up_in(dir.path())).await;
+    assert_eq!(code, Some(70));
+    assert!(!text.contains("not reached yet"), "{text}");
+    insta::assert_snapshot!(text.lines().last().unwrap(), @"flotilla: opening sqlite:data/user-service.db: the file is damaged: file is not a database");
+}
+
+#[tokio::test]
+async fn the_file_of_a_service_is_its_owners_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::alone(dir.path(), "sqlite:users.db").await;
+    for file in ["users.db", "users.db-wal", "users.db-shm"] {
+        let mode = std::fs::metadata(dir.path().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    assert_eq!(running.program.code_after("TERM").await, Some(0));
+}
+
+#[tokio::test]
+async fn a_configuration_without_an_end_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = user_service(dir.path(), "sqlite:users.db");
+    let (code, _, text) = told(command.args(["--config", "/dev/zero"])).await;
+    assert_eq!(code, Some(64));
+    insta::assert_snapshot!(text, @r"
+    user-service: 1 setting is wrong:
+      /dev/zero: cannot be read: it has more than 1048576 bytes
+    ");
 }
 
 fn write(dir: &Path, text: &str) {

@@ -8,7 +8,7 @@ mod tests;
 use std::time::Duration;
 
 use database::{Batch, CommitError, Database, ReadError};
-use runtime::{Clock, Deadline, Ids};
+use runtime::{Clock, Deadline, Ids, Random};
 use secrecy::SecretString;
 use types::{Classify, Email, ErrorClass, FieldError, Id, UserId};
 use uuid::Uuid;
@@ -17,9 +17,12 @@ use crate::account::{Account, Change, NewAccount, Role};
 use crate::password::{HashError, NewPassword, PasswordHash, Passwords, Verdict};
 use crate::store;
 
-/// How often a change without a stated version is tried again because somebody was quicker. Each round at
-/// least one of the rivals gets through, and more than a few on one account is no accident.
-const TRIES: usize = 8;
+/// The longest first pause of a change that somebody was quicker than: a few commits. Each is up to twice the one
+/// before, since of many rivals only one gets through at a time.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// No pause is longer, so that the last of many rivals does not wait for nobody.
+const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 
 /// How long a login waits for its hash to be renewed. It is quick where writing works at all, and somebody who has
 /// given the right password does not have to wait where it does not.
@@ -32,6 +35,7 @@ pub(crate) struct Directory {
     pub(crate) passwords: Passwords,
     pub(crate) ids: Ids,
     pub(crate) clock: Clock,
+    pub(crate) random: Random,
 }
 
 /// Some accounts, in the order of their making.
@@ -231,7 +235,8 @@ impl Directory {
         .await
     }
 
-    /// Commits what `write` makes of the account, and looks again when somebody was quicker.
+    /// Commits what `write` makes of the account, and looks again when somebody was quicker: for as long as there is
+    /// time, since whoever states no version has nothing to decide anew.
     async fn revise<T>(
         &self,
         id: UserId,
@@ -239,7 +244,8 @@ impl Directory {
         deadline: Deadline,
         write: impl Fn(&mut Batch, &Account) -> T,
     ) -> Result<T, DirectoryError> {
-        for _ in 0..TRIES {
+        let mut pause = FIRST_PAUSE;
+        loop {
             let before = self.get(id, deadline).await?;
             if seen.is_some_and(|versions| !versions.contains(&before.version)) {
                 return Err(DirectoryError::Stale);
@@ -247,10 +253,22 @@ impl Directory {
             let mut batch = Batch::new();
             let outcome = write(&mut batch, &before);
             match self.database.commit(batch, deadline).await {
-                Err(CommitError::Count { .. }) => {}
+                // The next look tells that it is stale.
+                Err(CommitError::Count { .. }) if seen.is_some() => {}
+                Err(CommitError::Count { .. }) => self.pause(pause, deadline).await?,
                 committed => return committed.map(|()| outcome).map_err(DirectoryError::from),
             }
+            pause = LONGEST_PAUSE.min(pause * 2);
         }
-        Err(DirectoryError::Stale)
+    }
+
+    /// Lets rivals go first, where there is time for another try after that.
+    async fn pause(&self, most: Duration, deadline: Deadline) -> Result<(), DirectoryError> {
+        let pause = self.random.jitter(most);
+        if pause >= deadline.remaining() {
+            return Err(DirectoryError::Commit(CommitError::Busy));
+        }
+        tokio::time::sleep(pause).await;
+        Ok(())
     }
 }

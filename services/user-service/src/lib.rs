@@ -32,8 +32,9 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
     let passwords = Passwords::new(&platform.env, config.password_cost);
     let passwords = passwords.map_err(|error| StartError::Other(Box::new(error)))?;
     let database = platform.open_database(&config.database, MIGRATIONS).await?;
-    let (ids, clock) = (platform.env.ids.clone(), platform.env.clock.clone());
-    let directory = Directory { database: database.clone(), passwords, ids, clock };
+    let (ids, clock, random) =
+        (platform.env.ids.clone(), platform.env.clock.clone(), platform.env.random.clone());
+    let directory = Directory { database: database.clone(), passwords, ids, clock, random };
     let assembly = Assembly {
         http: http::routes(directory.clone()),
         grpc: grpc::routes(&directory),

@@ -130,6 +130,9 @@ pub enum OpenError {
         /// What went wrong.
         reason: String,
     },
+    /// Its file is no database, or no longer a whole one; no later try repairs it.
+    #[error("the file is damaged: {0}")]
+    Damaged(String),
     /// It would lose what it has acknowledged.
     #[error("{0}")]
     Unsafe(String),

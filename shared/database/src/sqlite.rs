@@ -5,8 +5,9 @@ mod migrate;
 mod reader;
 mod writer;
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ use crate::{CommitError, OpenError, ReadError, Row, Sql, SqliteConfig, Timeouts,
 
 /// How long to wait for another process that starts with the same file; it may migrate it.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// There are password hashes inside. SQLite gives the files beside it the same mode.
+const FOR_ITS_OWNER: u32 = 0o600;
 
 /// Queries that may wait for a reader; at tens of microseconds each they are all answered within moments.
 const MOST_READS_WAITING: usize = 1_024;
@@ -45,6 +49,7 @@ impl Sqlite {
         histories: &[History<'_>],
     ) -> Result<Self, OpenError> {
         make_directory_of(&config.path)?;
+        make_file(config)?;
         let mut connection = when_unlocked(config, env, || Connection::open_writer(config, timeouts)).await?;
         for history in histories {
             migrate::bring_up(&mut connection, env, history, timeouts.migration).await?;
@@ -124,6 +129,19 @@ fn closed() -> ReadError {
 
 fn make_directory_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
+}
+
+/// Makes the file where it is missing, so that it is its owner's alone. One that is there is not even opened: closing
+/// it again would take away the locks of those who use it in this process.
+fn make_file(config: &SqliteConfig) -> io::Result<()> {
+    if config.vfs.is_some() {
+        // Another VFS may keep it elsewhere.
+        return Ok(());
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(FOR_ITS_OWNER).open(&config.path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Without it a power loss could take away the file's name together with all that was acknowledged in it. Done at

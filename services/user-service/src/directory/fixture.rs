@@ -26,7 +26,7 @@ pub(crate) async fn directory(cost: Cost) -> (Directory, TempDir) {
     let config = Config::sqlite(SqliteConfig::at(dir.path().join("users.db")));
     let database = Database::open(&env, &metrics, &config, MIGRATIONS).await.unwrap();
     let passwords = Passwords::new(&env, cost).unwrap();
-    (Directory { database, passwords, ids: env.ids, clock: env.clock }, dir)
+    (Directory { database, passwords, ids: env.ids, clock: env.clock, random: env.random }, dir)
 }
 
 impl Directory {

@@ -1,5 +1,6 @@
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,6 +8,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Place, SettingError};
+
+/// Longer than any configuration by far, short enough that `/dev/zero` does no harm.
+const LONGEST: u64 = 1024 * 1024;
 
 /// `flotilla.toml`: the environment's names in lower case, and a section for each service that overrides them.
 ///
@@ -38,7 +42,7 @@ impl ConfigFile {
     /// Reads the file at `path`; one that cannot be read is reported with the other errors.
     pub fn read(path: &Path) -> Self {
         let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
+        match read_text(path) {
             Ok(text) => Self::parse(&name, &text),
             Err(error) => Self::unreadable(name, &error),
         }
@@ -46,7 +50,7 @@ impl ConfigFile {
 
     /// Reads [`ConfigFile::NAME`] in the working directory, where there is one.
     pub fn read_default() -> Self {
-        match std::fs::read_to_string(Self::NAME) {
+        match read_text(Path::new(Self::NAME)) {
             Ok(text) => Self::parse(Self::NAME, &text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
             Err(error) => Self::unreadable(Self::NAME.to_owned(), &error),
@@ -81,6 +85,17 @@ impl ConfigFile {
         let error = SettingError::File { path, line: None, why: format!("cannot be read: {error}") };
         Self { errors: vec![error], ..Self::default() }
     }
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = Vec::new();
+    // The one byte more tells what is too long from what is just long enough.
+    File::open(path)?.take(LONGEST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        let why = format!("it has more than {LONGEST} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    String::from_utf8(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
 }
 
 struct Reader<'a> {

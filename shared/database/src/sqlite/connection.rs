@@ -106,6 +106,7 @@ impl Connection {
         match open() {
             Ok(connection) => Ok(Some(connection)),
             Err(error) if is_busy(&error) => Ok(None),
+            Err(error) if is_damage(&error) => Err(OpenError::Damaged(error.to_string())),
             Err(error) => Err(cannot_open(config, &error.to_string())),
         }
     }
@@ -234,10 +235,22 @@ fn extended_code(error: &rusqlite::Error) -> Option<i32> {
     error.sqlite_error().map(|sqlite| sqlite.extended_code)
 }
 
+/// The primary result code, which is the low byte of the extended one.
+fn primary_code(error: &rusqlite::Error) -> Option<i32> {
+    extended_code(error).map(|code| code & 0xff)
+}
+
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
-    /// The primary result code is the low byte of the extended one.
-    const PRIMARY: i32 = 0xff;
-    matches!(extended_code(error), Some(code) if matches!(code & PRIMARY, ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED))
+    matches!(primary_code(error), Some(ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED))
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(primary_code(error), Some(ffi::SQLITE_NOTADB | ffi::SQLITE_CORRUPT))
+}
+
+/// Why it cannot be told which migrations were applied.
+pub(super) fn record_error(error: &rusqlite::Error) -> OpenError {
+    if is_damage(error) { OpenError::Damaged(error.to_string()) } else { OpenError::record(error) }
 }
 
 pub(super) fn commit_error(statement: usize, error: &rusqlite::Error) -> CommitError {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use runtime::{Deadline, Env};
 
 use super::PATIENCE;
-use super::connection::Connection;
+use super::connection::{Connection, record_error};
 use super::writer::begin;
 use crate::migration::{APPLIED, Applied, CREATE_RECORD, History, Migration, RECORD, plan};
 use crate::{Dialect, OpenError, Value};
@@ -24,7 +24,7 @@ pub(super) async fn bring_up(
         return applied;
     }
     let end = if applied.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    connection.control(end).map_err(|error| OpenError::record(&error))?;
+    connection.control(end).map_err(|error| record_error(&error))?;
     applied
 }
 
@@ -34,10 +34,9 @@ fn apply_all(
     history: &History<'_>,
     statement: Duration,
 ) -> Result<(), OpenError> {
-    connection.execute_all(CREATE_RECORD, statement).map_err(|error| OpenError::record(&error))?;
-    let rows = connection
-        .find(APPLIED, &[Value::from(history.component)])
-        .map_err(|error| OpenError::record(&error))?;
+    connection.execute_all(CREATE_RECORD, statement).map_err(|error| record_error(&error))?;
+    let rows =
+        connection.find(APPLIED, &[Value::from(history.component)]).map_err(|error| record_error(&error))?;
     let applied = Applied::from_rows(&rows.unwrap_or_default())?;
     for migration in plan(history.migrations, &applied, Dialect::Sqlite)? {
         let failed = |error: rusqlite::Error| migration.failed(&error);
