@@ -222,6 +222,10 @@ async fn a_deadlock_with_somebody_else_is_tried_again_until_it_is_done(world: Wo
 }
 
 async fn a_deadlock_anywhere_in_a_full_group_fails_nobody(world: World) {
+    // Longer than its lane waits: it is tried alone by now.
+    const WAITS_ALONE: &str = "SELECT count(*) FROM pg_locks WHERE NOT granted \
+         AND waitstart < clock_timestamp() - interval '5 milliseconds' \
+         AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
     let outsider = world.outsider();
     // The platform's connections, made from now on, look for a deadlock before their wait for a row is over, and late
     // enough for the outsider to come; the outsider, connected before, looks later than they give way.
@@ -245,7 +249,7 @@ async fn a_deadlock_anywhere_in_a_full_group_fails_nobody(world: World) {
             let group = join_all(batches.map(|batch| commit(&database, batch)));
             // Who waits for the outsider holds what the outsider then waits for: one of the two must give way.
             let crossing = async {
-                outsider.until_in_the_way_of(1).await;
+                while outsider.number(WAITS_ALONE).await == 0 {}
                 outsider
                     .run(&format!("UPDATE notes SET amount = amount + 1 WHERE id = '{free}'; COMMIT"))
                     .await;
