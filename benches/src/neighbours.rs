@@ -16,11 +16,12 @@ use crate::server::{Server, open_sqlite};
 const FULL: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Enough groups that the slowest hundredth of their batches is not one bad moment.
-const TURNS: usize = 8;
+const TURNS: usize = 12;
+/// As much text as an event of an order has. It also sees to it that SQLite folds its log back into the file in
+/// clearly more than a hundredth of the groups: with less, a p99 would meet that or not by chance.
+const LINES: usize = 20;
 /// What neighbours may wait, beside groups in which nothing fails.
 const TO_UNDISTURBED: Limit = Limit::AtMost(2.0);
-/// The one that is crossed is tried again for a while after its neighbours are done, so not every place gets one.
-const PLACES_BETWEEN_DEADLOCKS: usize = 4;
 
 const ADD: Sql = Sql::new("UPDATE one SET amount = amount + $1 WHERE id = $2");
 /// Text for a whole number.
@@ -96,17 +97,21 @@ async fn measure(
         let (mut alone, mut beside) = (Vec::new(), Vec::new());
         for turn in 0..TURNS {
             for place in 0..FULL {
-                // In turn, so that a slow moment of the machine hits both.
-                let undisturbed = group(env, database, None).await?;
-                let disturbed = match (fault, rival) {
-                    (Fault::Deadlock, Some(_)) if place % PLACES_BETWEEN_DEADLOCKS > 0 => continue,
-                    (Fault::Deadlock, Some(rival)) => deadlock(env, database, rival, place).await?,
-                    (fault, _) => failure(env, database, fault, place).await?,
-                };
-                // In the first turn statements are prepared and files grow.
-                if turn > 0 {
-                    alone.extend(undisturbed);
-                    beside.extend(disturbed);
+                // In turn, so that a slow moment of the machine hits both; in either order, since what SQLite
+                // does once in so many groups would else always meet the same side.
+                let is_first = env.random.below(2) == 0;
+                for is_undisturbed in [is_first, !is_first] {
+                    let (side, took) = match (is_undisturbed, fault, rival) {
+                        (true, ..) => (&mut alone, group(env, database, None).await?),
+                        (false, Fault::Deadlock, Some(rival)) => {
+                            (&mut beside, deadlock(env, database, rival, place).await?)
+                        }
+                        (false, ..) => (&mut beside, failure(env, database, fault, place).await?),
+                    };
+                    // In the first turn statements are prepared and files grow.
+                    if turn > 0 {
+                        side.extend(took);
+                    }
                 }
             }
         }
@@ -166,7 +171,7 @@ fn two_rows(env: &Env, place: usize) -> Batch {
     let id = env.ids.uuid();
     let mut batch = Batch::new();
     batch.key(key(place)).run(ONE, params![id, 7_i64]);
-    batch.run(TWO, params![id, "a line of text as an order has"]);
+    batch.run(TWO, params![id, "a line of text as an order has".repeat(LINES)]);
     batch
 }
 

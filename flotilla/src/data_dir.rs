@@ -1,6 +1,6 @@
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,7 +56,6 @@ impl DataDirError {
 impl DataDir {
     /// Only the owner gets in: there are keys and password hashes inside.
     const OWNERS_DIRECTORY: u32 = 0o700;
-    const OWNERS_FILE: u32 = 0o600;
 
     /// Takes the directory over, and makes it where it is missing.
     pub(crate) fn open(path: &Path, clock: &Clock) -> Result<Self, DataDirError> {
@@ -74,15 +73,6 @@ impl DataDir {
 
     pub(crate) fn authority(&self) -> &LocalCa {
         &self.ca
-    }
-
-    /// Makes the file of a service's database where it is missing, so that it is its owner's alone even where the
-    /// directory is open to others. SQLite gives the files beside it the same mode.
-    pub(crate) fn keep_private(&self, service: &ServiceName) -> Result<(), DataDirError> {
-        let path = database_file(&self.path, service);
-        let made = OpenOptions::new().append(true).create(true).mode(Self::OWNERS_FILE).open(&path);
-        let kept = made.and_then(|_file| sync(&self.path));
-        kept.map_err(|source| DataDirError::Io { doing: "making", path, source })
     }
 
     /// A fresh certificate for a service.

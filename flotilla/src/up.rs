@@ -64,7 +64,6 @@ impl<C> Member<C> {
     }
 
     fn platform(&self, env: &Env, data: &DataDir) -> Result<Platform, DataDirError> {
-        data.keep_private(&self.name)?;
         let identity = data.identity(&self.name)?;
         let trust_domain = data.authority().trust_domain().clone();
         let platform =
