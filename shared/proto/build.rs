@@ -8,7 +8,12 @@ use prost::Message as _;
 
 const ROOT: &str = "proto";
 
-const CONTRACTS: [&str; 2] = ["userservice/userservice.proto", "flotilla/users/v1/accounts.proto"];
+const CONTRACTS: [&str; 4] = [
+    "userservice/userservice.proto",
+    "flotilla/users/v1/accounts.proto",
+    "flotilla/auth/v1/auth.proto",
+    "flotilla/operations/v1/operations.proto",
+];
 
 /// Messages that carry a password; `src/redacted.rs` says how they are printed.
 const SECRET: [&str; 3] = [

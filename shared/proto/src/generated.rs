@@ -13,6 +13,20 @@ pub mod userservice {
 
 /// The platform's internal contracts.
 pub mod flotilla {
+    /// Access tokens, their keys and their revocation.
+    pub mod auth {
+        /// The first version.
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/flotilla.auth.v1.rs"));
+        }
+    }
+    /// What every service answers to operators.
+    pub mod operations {
+        /// The first version.
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/flotilla.operations.v1.rs"));
+        }
+    }
     /// Accounts and credentials.
     pub mod users {
         /// The first version.

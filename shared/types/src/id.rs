@@ -18,6 +18,13 @@ pub enum User {}
 /// The id of an account.
 pub type UserId = Id<User>;
 
+/// A user's login on one device, from the first password check to the last refresh; it only tells ids apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {}
+
+/// The id of a session.
+pub type SessionId = Id<Session>;
+
 /// The text is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a UUID such as 0190b3c8-7c5e-7000-8000-000000000000")]

@@ -6,13 +6,15 @@ mod error_class;
 mod field_error;
 mod id;
 mod money;
+mod role;
 mod service_name;
 mod timestamp;
 
 pub use email::{Email, EmailError};
 pub use error_class::{Classify, ErrorClass};
 pub use field_error::FieldError;
-pub use id::{Id, IdError, User, UserId};
+pub use id::{Id, IdError, Session, SessionId, User, UserId};
 pub use money::{Currency, CurrencyError, Money};
+pub use role::{Role, RoleError};
 pub use service_name::{ServiceName, ServiceNameError};
 pub use timestamp::{Timestamp, TimestampError};

@@ -1,0 +1,1 @@
+//! The way in: routes requests from outside to the services.

@@ -1,0 +1,1 @@
+//! Logging in: sessions, and the access tokens that every service believes.

@@ -1,0 +1,1 @@
+//! Mechanisms that keep a service well under load and failure.
