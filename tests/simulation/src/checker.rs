@@ -1,20 +1,33 @@
-//! Whether a history could have come from a service that keeps its word.
+//! Whether a history could have come from a platform that keeps its word.
 //!
-//! Nothing here knows how the service works, and nothing assumes more than an answer proves. A request that
+//! Nothing here knows how the services work, and nothing assumes more than an answer proves. A request that
 //! was acknowledged took effect at some moment between its start and its end; one of unknown outcome took
 //! effect at any moment after its start, or never; one that was refused or not done never did. A violation
 //! is a contradiction that no choice of those moments resolves.
 
 mod accounts;
+mod answers;
+mod credentials;
+mod edge;
+mod gate;
+mod keys;
 mod life;
+mod occasions;
 mod reads;
+mod sessions;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Account, Attempt, Micros, Operation, Outcome};
+use crate::history::{Account, Attempt, Call, Circumstances, History, Micros, Operation, Outcome};
 
 use self::accounts::Accounts;
+use self::credentials::Credentials;
+use self::gate::Gate;
+pub use self::gate::{ACCOUNT_REVOKED_WITHIN, REVOKED_WITHIN};
+pub use self::keys::PUBLISHED_WITHIN;
+pub use self::occasions::occasions;
+use self::sessions::Sessions;
 
 /// A row of the service's table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,25 +53,40 @@ pub struct Look {
 /// The moment after which nothing happens any more.
 pub const AFTERWARDS: Micros = Micros::MAX;
 
-/// Every contradiction, in words that name the requests concerned.
-///
-/// `power_losses` are the moments up to which reads may show what is taken back, `looks` are in the order of
-/// time.
-pub fn violations(attempts: &[Attempt], power_losses: &[Micros], looks: &[Look]) -> Vec<String> {
-    let accounts = Accounts::from(attempts);
+/// Every contradiction, in words that name the requests concerned. `looks` are in the order of time.
+pub fn violations(history: &History, looks: &[Look]) -> Vec<String> {
+    let calls = history.calls();
+    let attempts: Vec<_> = history.attempts().iter().cloned().chain(edge::attempts(calls)).collect();
+    let accounts = Accounts::from(&attempts[..]);
     let mut found = Vec::new();
-    for attempt in attempts {
+    for attempt in &attempts {
         let checked = check_subject(attempt).and_then(|()| accounts.check_answer(attempt));
         found.extend(checked.err().map(|why| format!("{why}: {attempt}")));
     }
     found.extend(accounts.shared_ids());
     found.extend(accounts.shared_emails());
     found.extend(accounts.repeated_deletions());
-    found.extend(reads::gone_back(attempts, power_losses));
+    found.extend(reads::gone_back(&attempts, &history.circumstances().power_losses));
     found.extend(tables::contradictions(&accounts, looks));
+    found.extend(identity(calls, &accounts, history.circumstances()));
     // What is wrong in one look is mostly wrong in the next.
     let mut told = BTreeSet::new();
     found.retain(|why| told.insert(why.clone()));
+    found
+}
+
+/// What contradicts the rules for passwords, sessions, tokens and keys.
+fn identity(calls: &[Call], accounts: &Accounts<'_>, circumstances: &Circumstances) -> Vec<String> {
+    let sessions = Sessions::from(calls);
+    let credentials = Credentials::from(calls);
+    let gate = Gate::new(calls, &sessions, &credentials, circumstances);
+    let mut found = answers::contradictions(calls);
+    for call in calls {
+        let checked = credentials.check(call, accounts).and_then(|()| gate.check(call));
+        found.extend(checked.err().map(|why| format!("{why}: {call}")));
+    }
+    found.extend(sessions.contradictions());
+    found.extend(keys::contradictions(calls, circumstances));
     found
 }
 
@@ -68,7 +96,7 @@ fn check_subject(attempt: &Attempt) -> Result<(), &'static str> {
     let (id, email, name) = match &attempt.operation {
         Operation::Create { email, name } => (None, Some(email), Some(name)),
         Operation::Update { id, email, name } => (Some(id), email.as_ref(), name.as_ref()),
-        Operation::Get { id } | Operation::Delete { id } => (Some(id), None, None),
+        Operation::Get { id } | Operation::Alter { id } | Operation::Delete { id } => (Some(id), None, None),
     };
     let is = |asked: Option<&String>, shown: &String| asked.is_none_or(|asked| asked == shown);
     if !is(id, &shown.id) {
@@ -92,6 +120,7 @@ impl Accounts<'_> {
             (Operation::Get { .. } | Operation::Update { .. }, Outcome::Done(Some(account))) => {
                 self.check_seen(account, attempt.started, attempt.ended)
             }
+            (Operation::Alter { id }, Outcome::Done(_)) => self.check_alteration(id, attempt),
             (Operation::Delete { id }, Outcome::Done(_)) => self.check_deletion(id),
             (_, Outcome::Done(None)) => Err("the answer lacks the account"),
             (Operation::Create { email, .. }, Outcome::EmailTaken) => self.check_taken(email, None, attempt),
@@ -100,7 +129,10 @@ impl Accounts<'_> {
             }
             (_, Outcome::EmailTaken) => Err("no e-mail was asked for"),
             (
-                Operation::Get { id } | Operation::Update { id, .. } | Operation::Delete { id },
+                Operation::Get { id }
+                | Operation::Update { id, .. }
+                | Operation::Alter { id }
+                | Operation::Delete { id },
                 Outcome::NotFound,
             ) => self.check_missing(id, attempt.ended),
         }
@@ -118,6 +150,14 @@ impl Accounts<'_> {
         match self.life(id) {
             Some(life) if !life.may_have_ended_by(until) => Err("an acknowledged account is lost"),
             _ => Ok(()),
+        }
+    }
+
+    fn check_alteration(&self, id: &str, attempt: &Attempt) -> Result<(), &'static str> {
+        match self.life(id) {
+            None => Err("an account that nobody made"),
+            Some(life) if life.ended_before(attempt.started) => Err("a deleted account is back"),
+            Some(_) => Ok(()),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use runtime::Random;
 
 use crate::history::Micros;
-use crate::hosts::{CLIENTS, INSTANCES};
+use crate::hosts::{INSTANCES, Site, Way, inner_ways, ways};
 use crate::storage::Refusal;
 
 pub use injector::Injector;
@@ -25,8 +25,10 @@ pub enum Fault {
         /// After how many writes; `None` for at once.
         after: Option<u32>,
     },
-    /// The host of the database, with all processes on it, has no power after so many writes more.
+    /// A machine, with all processes on it, has no power after so many writes more.
     PowerLoss {
+        /// Which.
+        site: Site,
         /// After how many writes; `None` for at once.
         after: Option<u32>,
     },
@@ -35,17 +37,22 @@ pub enum Fault {
         /// Which.
         instance: &'static str,
     },
-    /// The disk takes no changes while the processes live on.
-    Refusal(Refusal),
-    /// Something about the way between a client and an instance.
+    /// A disk takes no changes while the processes live on.
+    Refusal {
+        /// Whose.
+        site: Site,
+        /// How.
+        refusal: Refusal,
+    },
+    /// Something about the way between two hosts.
     Link {
-        /// Which client.
-        client: &'static str,
-        /// Which instance.
-        instance: &'static str,
+        /// Which.
+        way: Way,
         /// What.
         trouble: Trouble,
     },
+    /// The gateway is started again, and finds nobody who has the keys that tokens are checked with.
+    ColdStart,
 }
 
 /// What a network does to those who rely on it.
@@ -69,12 +76,13 @@ impl Fault {
         match self {
             Self::Kill { after: None, .. } => "kill",
             Self::Kill { after: Some(_), .. } => "kill while writing",
-            Self::PowerLoss { after: None } => "power loss",
-            Self::PowerLoss { after: Some(_) } => "power loss while writing",
+            Self::PowerLoss { after: None, .. } => "power loss",
+            Self::PowerLoss { after: Some(_), .. } => "power loss while writing",
             Self::Restart { .. } => "orderly restart",
-            Self::Refusal(Refusal::Full) => "full disk",
-            Self::Refusal(Refusal::Broken) => "failing disk",
+            Self::Refusal { refusal: Refusal::Full, .. } => "full disk",
+            Self::Refusal { refusal: Refusal::Broken, .. } => "failing disk",
             Self::Link { trouble, .. } => trouble.kind(),
+            Self::ColdStart => "start without keys",
         }
     }
 
@@ -83,14 +91,24 @@ impl Fault {
         const MOST_WRITES: u64 = 40;
         let after = (random.below(2) == 0).then(|| small(random.below(MOST_WRITES)));
         match random.below(100) {
-            0..20 => Self::Kill { instance: one_of(random, &INSTANCES), after },
-            20..36 => Self::PowerLoss { after },
-            36..46 => Self::Restart { instance: one_of(random, &INSTANCES) },
-            46..56 => Self::Refusal(if random.below(2) == 0 { Refusal::Full } else { Refusal::Broken }),
-            _ => {
-                let (client, instance) = (one_of(random, &CLIENTS), one_of(random, &INSTANCES));
-                Self::Link { client, instance, trouble: Trouble::draw(random) }
+            0..20 => {
+                let instance = one_of(random, &INSTANCES);
+                // The gateway writes nothing.
+                Self::Kill { instance, after: after.filter(|_| Site::of(instance) != Some(Site::Gateway)) }
             }
+            20..36 => {
+                let site = one_of(random, &Site::ALL);
+                Self::PowerLoss { site, after: after.filter(|_| site != Site::Gateway) }
+            }
+            36..46 => Self::Restart { instance: one_of(random, &INSTANCES) },
+            46..56 => {
+                let site = one_of(random, &[Site::Users, Site::Auth]);
+                let refusal = if random.below(2) == 0 { Refusal::Full } else { Refusal::Broken };
+                Self::Refusal { site, refusal }
+            }
+            // What the instances have of each other is worth as much as what everybody else has of them.
+            56..78 => Self::Link { way: one_of(random, &inner_ways()), trouble: Trouble::draw(random) },
+            _ => Self::Link { way: one_of(random, &ways()), trouble: Trouble::draw(random) },
         }
     }
 }
@@ -127,16 +145,38 @@ pub struct Planned {
     pub fault: Fault,
 }
 
-/// The faults of a run of `length`, in the order of their beginnings. Some overlap.
-pub fn plan(random: &Random, length: Duration) -> Vec<Planned> {
-    let mut planned = Vec::new();
-    let mut at = millis(1_000 + random.below(2_000));
-    while u128::from(at) < length.as_micros() {
-        let lasting = millis(200 + random.below(3_000));
-        planned.push(Planned { at, lasting, fault: Fault::draw(random) });
-        at += millis(200 + random.below(3_000));
+/// For how long the clients work.
+pub const WORK: Duration = Duration::from_secs(100);
+
+/// When things go wrong. What is promised for a platform that is well can be seen between and after.
+const STORMS: [(Duration, Duration); 2] = [
+    (Duration::from_secs(1), Duration::from_secs(38)),
+    (Duration::from_secs(54), Duration::from_secs(82)),
+];
+
+/// The faults of a run, in the order of their beginnings. Some overlap.
+pub fn plan(random: &Random) -> Vec<Planned> {
+    let mut planned = vec![cold_start(random)];
+    for (begin, end) in STORMS.map(|(begin, end)| (micros(begin), micros(end))) {
+        let mut at = begin + millis(random.below(2_000));
+        while at < end {
+            let lasting = millis(200 + random.below(3_000));
+            planned.push(Planned { at, lasting, fault: Fault::draw(random) });
+            at += millis(200 + random.below(2_000));
+        }
     }
+    planned.sort_by_key(|planned| planned.at);
     planned
+}
+
+/// Once per run, after there are tokens that a gateway without keys could take.
+fn cold_start(random: &Random) -> Planned {
+    let at = millis(10_000 + random.below(15_000));
+    Planned { at, lasting: millis(3_000 + random.below(3_000)), fault: Fault::ColdStart }
+}
+
+fn micros(duration: Duration) -> Micros {
+    Micros::try_from(duration.as_micros()).expect("a run takes minutes")
 }
 
 fn millis(count: u64) -> Micros {
@@ -147,9 +187,9 @@ fn small(number: u64) -> u32 {
     u32::try_from(number).expect("it is drawn below a small bound")
 }
 
-fn one_of(random: &Random, names: &[&'static str]) -> &'static str {
-    let index = random.below(names.len() as u64);
-    names[usize::try_from(index).expect("it is below the length")]
+fn one_of<T: Copy>(random: &Random, these: &[T]) -> T {
+    let index = random.below(these.len() as u64);
+    these[usize::try_from(index).expect("it is below the length")]
 }
 
 #[cfg(test)]
@@ -160,13 +200,15 @@ mod tests {
 
     #[test]
     fn a_seed_decides_the_plan_and_many_seeds_plan_every_kind() {
-        let length = Duration::from_secs(60);
-        let planned = |seed| plan(&Random::seeded(seed), length);
+        let planned = |seed| plan(&Random::seeded(seed));
         assert_eq!(planned(7), planned(7));
         assert_ne!(planned(7), planned(8));
         let kinds: BTreeSet<_> = (0..50).flat_map(planned).map(|planned| planned.fault.kind()).collect();
-        assert_eq!(kinds.len(), 11, "{kinds:?}");
+        assert_eq!(kinds.len(), 12, "{kinds:?}");
         assert!(planned(7).is_sorted_by_key(|planned| planned.at));
-        assert!(planned(7).iter().all(|planned| u128::from(planned.at) < length.as_micros()));
+        let is_in_a_storm = |planned: &Planned| {
+            STORMS.iter().any(|(begin, end)| (micros(*begin)..micros(*end)).contains(&planned.at))
+        };
+        assert!(planned(7).iter().all(is_in_a_storm));
     }
 }

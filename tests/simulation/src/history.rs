@@ -1,7 +1,15 @@
-//! What the clients asked for and what they were told, in the order in which they were told it.
+//! What was asked for and what was told, in the order in which it was told, and what happened meanwhile.
+
+mod call;
+mod circumstances;
+mod told;
 
 use std::collections::BTreeSet;
 use std::fmt;
+
+pub use self::call::{Answer, Call, Grant, Refusal, Request, Shown};
+pub use self::circumstances::Circumstances;
+use self::told::Moment;
 
 /// Of a UUID in its hyphenated form.
 const UUID_LENGTH: usize = 36;
@@ -9,7 +17,7 @@ const UUID_LENGTH: usize = 36;
 /// A moment of the simulation, in microseconds from its start.
 pub type Micros = u64;
 
-/// What a client may ask for.
+/// What a client of user-service may ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// A new account.
@@ -33,6 +41,11 @@ pub enum Operation {
         /// The new name, which no other creation or change uses.
         name: Option<String>,
     },
+    /// A change of something that readers of an [`Account`] are not shown: its password or its role.
+    Alter {
+        /// Its id.
+        id: String,
+    },
     /// The end of an account.
     Delete {
         /// Its id.
@@ -51,7 +64,7 @@ pub struct Account {
     pub name: String,
 }
 
-/// What the client was told.
+/// What such a client was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was done; with the account as it is now, where the answer holds one.
@@ -68,7 +81,7 @@ pub enum Outcome {
     Unexpected(String),
 }
 
-/// One request and its end.
+/// One request of such a client and its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// The client's host.
@@ -95,7 +108,8 @@ impl Attempt {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     attempts: Vec<Attempt>,
-    power_losses: Vec<Micros>,
+    calls: Vec<Call>,
+    circumstances: Circumstances,
     lines: Vec<String>,
 }
 
@@ -106,29 +120,46 @@ impl History {
         self.attempts.push(attempt);
     }
 
+    /// Adds a request to the gateway or by the operator that has ended.
+    pub fn call(&mut self, call: Call) {
+        self.lines.push(call.to_string());
+        self.calls.push(call);
+    }
+
     /// Adds something that happened to the world.
     pub fn event(&mut self, at: Micros, event: impl fmt::Display) {
         self.lines.push(format!("{} {event}", Moment(at)));
     }
 
-    /// Notes that the power went.
-    pub fn lose_power(&mut self, at: Micros) {
-        self.power_losses.push(at);
+    /// What happened to the world.
+    pub fn circumstances(&self) -> &Circumstances {
+        &self.circumstances
     }
 
-    /// When the power went.
-    pub fn power_losses(&self) -> &[Micros] {
-        &self.power_losses
+    /// What happened to the world, for whoever makes it happen.
+    pub fn circumstances_mut(&mut self) -> &mut Circumstances {
+        &mut self.circumstances
     }
 
-    /// The requests, in the order of their ends.
+    /// The requests to user-service itself, in the order of their ends.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
+    }
+
+    /// The requests to the gateway and those of the operator, in the order of their ends.
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// How many requests ended.
+    pub fn asked(&self) -> usize {
+        self.attempts.len() + self.calls.len()
     }
 
     /// How many requests were acknowledged.
     pub fn acknowledged(&self) -> usize {
         self.attempts.iter().filter(|attempt| attempt.is_acknowledged()).count()
+            + self.calls.iter().filter(|call| call.is_acknowledged()).count()
     }
 
     /// The last `count` lines that tell of one of the accounts and e-mails that `words` name, or of a fault.
@@ -156,49 +187,4 @@ impl History {
 fn subjects(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split([' ', '"', ':', ',']);
     words.filter(|word| word.contains('@') || word.len() == UUID_LENGTH)
-}
-
-/// A moment as people read it: seconds with all six digits.
-struct Moment(Micros);
-
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>3}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
-    }
-}
-
-impl fmt::Display for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { client, operation, started, ended, outcome } = self;
-        write!(f, "{} {client} {operation} -> {outcome} (asked at {})", Moment(*ended), Moment(*started))
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Create { email, name } => write!(f, "create {email} {name:?}"),
-            Self::Get { id } => write!(f, "get {id}"),
-            Self::Update { id, email, name } => {
-                write!(f, "update {id}")?;
-                email.iter().try_for_each(|email| write!(f, " {email}"))?;
-                name.iter().try_for_each(|name| write!(f, " {name:?}"))
-            }
-            Self::Delete { id } => write!(f, "delete {id}"),
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done(None) => f.write_str("done"),
-            Self::Done(Some(Account { id, email, name })) => write!(f, "done {id} {email} {name:?}"),
-            Self::NotFound => f.write_str("not found"),
-            Self::EmailTaken => f.write_str("e-mail taken"),
-            Self::NotDone => f.write_str("not done"),
-            Self::Unknown => f.write_str("unknown"),
-            Self::Unexpected(answer) => write!(f, "UNEXPECTED {answer}"),
-        }
-    }
 }

@@ -48,6 +48,10 @@ impl<'a> Accounts<'a> {
                 life.changes.push(span);
                 life.renamings.extend(name.filter(|_| attempt.is_acknowledged()).map(|_| span));
             }
+            Operation::Alter { id } => {
+                let Some(life) = self.lives.get_mut(id.as_str()) else { return };
+                life.changes.push(span);
+            }
             Operation::Delete { id } => {
                 let Some(life) = self.lives.get_mut(id.as_str()) else { return };
                 life.deletions.push(span);
@@ -102,7 +106,7 @@ impl<'a> Accounts<'a> {
         let mut held = BTreeMap::<&str, Vec<(Micros, Micros, &str)>>::new();
         for (id, life) in &self.lives {
             for write in &life.emails.0 {
-                let Some((from, to)) = life.certain(write) else { continue };
+                let Some((from, to)) = life.emails.certain(write, &life.deletions) else { continue };
                 held.entry(write.value).or_default().push((from, to, id));
             }
         }

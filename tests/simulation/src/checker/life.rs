@@ -53,7 +53,7 @@ pub(super) struct Field<'a>(pub(super) Vec<Write<'a>>);
 impl<'a> Field<'a> {
     /// The writes of which a read between `from` and `to` may find `value`: done by then, and not certainly
     /// overwritten before.
-    fn shown(&self, value: &str, from: Micros, to: Micros) -> Vec<&Write<'a>> {
+    pub(super) fn shown(&self, value: &str, from: Micros, to: Micros) -> Vec<&Write<'a>> {
         let written = self.0.iter().filter(|write| write.value == value && write.span.from <= to);
         written.filter(|write| !self.is_superseded(write, from)).collect()
     }
@@ -62,6 +62,24 @@ impl<'a> Field<'a> {
         self.0
             .iter()
             .any(|next| write.span.is_over_before(next.span.from) && next.span.is_over_before(before))
+    }
+
+    /// From when to when the field certainly had the value of `write`: from its acknowledgement until something else
+    /// may have begun to take it away, be it another write or one of the `ends`.
+    pub(super) fn certain(&self, write: &Write<'_>, ends: &[Span]) -> Option<(Micros, Micros)> {
+        let start = write.span.to?;
+        let others = self.0.iter().filter(|other| other.value != write.value).map(|other| other.span);
+        let takers = others.chain(ends.iter().copied());
+        let end = takers.filter(|taker| !taker.is_over_before(write.span.from)).map(|taker| taker.from).min();
+        let end = end.unwrap_or(Micros::MAX);
+        (start < end).then_some((start, end))
+    }
+
+    /// Whether the field certainly had the value from `from` to `to`.
+    pub(super) fn certainly_was(&self, value: &str, ends: &[Span], from: Micros, to: Micros) -> bool {
+        let written = self.0.iter().filter(|write| write.value == value);
+        let mut spans = written.filter_map(|write| self.certain(write, ends));
+        spans.any(|(start, end)| start < from && to < end)
     }
 }
 
@@ -120,16 +138,5 @@ impl Life<'_> {
     /// Whether the account had certainly given up the value of `write` before `moment`.
     pub(super) fn gave_up(&self, write: &Write<'_>, moment: Micros) -> bool {
         self.ended_before(moment) || self.emails.is_superseded(write, moment)
-    }
-
-    /// From when to when the account certainly had the e-mail of `write`: from its acknowledgement until
-    /// something else may have begun to take it away.
-    pub(super) fn certain(&self, write: &Write<'_>) -> Option<(Micros, Micros)> {
-        let start = write.span.to?;
-        let others = self.emails.0.iter().filter(|other| other.value != write.value).map(|other| other.span);
-        let takers = others.chain(self.deletions.iter().copied());
-        let end = takers.filter(|taker| !taker.is_over_before(write.span.from)).map(|taker| taker.from).min();
-        let end = end.unwrap_or(Micros::MAX);
-        (start < end).then_some((start, end))
     }
 }

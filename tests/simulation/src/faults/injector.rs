@@ -1,70 +1,74 @@
+mod machine;
 mod stops;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use anyhow::Context as _;
 use runtime::Random;
 use turmoil::Sim;
 
+use self::machine::Machine;
 use self::stops::Stops;
 use super::links::{Links, silence_from_inside};
-use super::{Fault, Orders, Planned};
+use super::{Fault, Orders, Planned, Trouble};
 use crate::history::{History, Micros};
-use crate::hosts::INSTANCES;
+use crate::hosts::{AUTH, GATEWAY, Site};
 use crate::net::Traffic;
-use crate::storage::{Cut, Disk, Refusal};
+use crate::storage::{Cut, Disk};
 
 /// Makes the planned faults happen, and ends them.
 pub struct Injector {
-    disk: Disk,
+    machines: BTreeMap<Site, Machine>,
     random: Random,
     planned: VecDeque<Planned>,
     links: Links,
     stops: Stops,
-    /// Countdowns that run: until when they may take, and how long what they set off shall last.
-    armed: Vec<(Cut, Micros, Micros)>,
+    /// Countdowns that run.
+    armed: Vec<Armed>,
     /// Instances that are down by themselves, and when they start again.
     down: BTreeMap<&'static str, Micros>,
-    /// When the power comes back.
-    dark_until: Option<Micros>,
-    refusing: Option<Refusing>,
     happened: BTreeMap<&'static str, u32>,
 }
 
-/// A disk that takes no changes.
-struct Refusing {
-    kind: &'static str,
+/// A countdown of writes.
+struct Armed {
+    site: Site,
+    cut: Cut,
+    /// For how long it may run.
     until: Micros,
-    /// How many changes were ever refused before.
-    before: u64,
+    /// How long what it sets off shall last.
+    lasting: Micros,
 }
 
 impl Injector {
     /// For the time in which a countdown does not end by itself, because nobody writes.
     const PATIENCE: Micros = 1_000_000;
 
-    /// For the processes on `disk`, which must tell its cuts to [`Injector::cut`].
-    pub fn new(disk: Disk, traffic: Traffic, random: Random, planned: Vec<Planned>) -> Self {
+    /// For the processes on the disks, which must tell their cuts to [`Injector::cut`].
+    pub fn new(
+        disks: &BTreeMap<Site, Disk>,
+        traffic: Traffic,
+        random: Random,
+        planned: Vec<Planned>,
+    ) -> Self {
+        let machine = |(site, disk): (&Site, &Disk)| (*site, Machine::with(disk.clone()));
         Self {
-            disk,
+            machines: disks.iter().map(machine).collect(),
             random,
             planned: planned.into(),
             links: Links::new(traffic),
             stops: Stops::default(),
             armed: Vec::new(),
             down: BTreeMap::new(),
-            dark_until: None,
-            refusing: None,
             happened: BTreeMap::new(),
         }
     }
 
-    /// What to do inside the call at which a process or the whole host ends: from here on nobody may hear of
+    /// What to do inside the call at which a process or the whole machine ends: from here on nobody may hear of
     /// it, least of all an answer that it makes of the failed call.
-    pub fn cut(cut: Cut) {
+    pub fn cut(site: Site, cut: Cut) {
         match cut {
             Cut::Process(instance) => silence_from_inside(instance),
-            Cut::Power => INSTANCES.into_iter().for_each(silence_from_inside),
+            Cut::Power => site.instances().iter().for_each(|instance| silence_from_inside(instance)),
         }
     }
 
@@ -80,12 +84,15 @@ impl Injector {
 
     /// Whether every process runs and nothing is planned, so that only troubled ways are left.
     pub fn is_done(&self) -> bool {
-        self.planned.is_empty()
-            && self.armed.is_empty()
+        self.planned.is_empty() && self.is_up()
+    }
+
+    /// Whether every process runs, on a machine that is well.
+    fn is_up(&self) -> bool {
+        self.armed.is_empty()
             && self.down.is_empty()
             && self.stops.are_over()
-            && self.dark_until.is_none()
-            && self.refusing.is_none()
+            && self.machines.values().all(Machine::is_well)
     }
 
     /// Does what is due. To be called between any two steps of the simulation.
@@ -99,7 +106,9 @@ impl Injector {
             self.down.insert(instance, until);
         }
         self.restart(sim, now, history)?;
-        self.end_refusal(now);
+        let refused: Vec<_> =
+            self.machines.values_mut().filter_map(|machine| machine.end_refusal(now)).collect();
+        refused.into_iter().for_each(|kind| self.count(kind));
         self.links.newly_felt().into_iter().for_each(|kind| self.count(kind));
         self.links.heal(sim, now);
         while let Some(next) = self.planned.pop_front_if(|next| next.at <= now) {
@@ -107,6 +116,8 @@ impl Injector {
                 history.event(now, format_args!("{:?} for {} us", next.fault, next.lasting));
             }
         }
+        let is_quiet = self.is_up() && self.links.are_sound_inside();
+        history.circumstances_mut().note_quiet(now, is_quiet);
         Ok(())
     }
 
@@ -120,69 +131,81 @@ impl Injector {
         if !self.can_begin(fault) {
             return false;
         }
+        let until = now + lasting;
         match fault {
-            Fault::Link { client, instance, trouble } => {
-                return self.links.trouble(sim, (client, instance), trouble, now + lasting);
-            }
+            Fault::Link { way, trouble } => return self.links.trouble(sim, way, trouble, until),
             Fault::Kill { instance, after: Some(writes) } => {
-                self.disk.kill_after(instance, writes);
-                self.armed.push((Cut::Process(instance), now + Self::PATIENCE, lasting));
+                let Some(site) = Site::of(instance) else { return false };
+                self.machines[&site].disk().kill_after(instance, writes);
+                self.arm(site, Cut::Process(instance), now, lasting);
             }
             Fault::Kill { instance, after: None } => {
                 self.count(fault.kind());
-                self.kill(sim, instance, now + lasting);
+                self.kill(sim, instance, until);
             }
-            Fault::PowerLoss { after: Some(writes) } => {
-                self.disk.power_off_after(writes);
-                self.armed.push((Cut::Power, now + Self::PATIENCE, lasting));
+            Fault::PowerLoss { site, after: Some(writes) } => {
+                self.machines[&site].disk().power_off_after(writes);
+                self.arm(site, Cut::Power, now, lasting);
             }
-            Fault::PowerLoss { after: None } => {
+            Fault::PowerLoss { site, after: None } => {
                 self.count(fault.kind());
-                self.darken(sim, now, lasting, history);
+                self.darken(sim, site, now, lasting, history);
             }
             Fault::Restart { instance } => self.stops.begin(instance, now, lasting),
-            Fault::Refusal(refusal) => self.refuse(refusal, fault.kind(), now + lasting),
+            Fault::Refusal { site, refusal } => self.machine(site).refuse(refusal, fault.kind(), until),
+            Fault::ColdStart => {
+                self.count(fault.kind());
+                self.start_cold(sim, now, until, history);
+            }
         }
         true
     }
 
-    /// Whether those whom the fault is about are there to be hit by it, and by nothing else yet.
-    fn can_begin(&self, fault: Fault) -> bool {
-        let is_quiet = self.dark_until.is_none() && self.armed.is_empty();
-        match fault {
-            Fault::Link { .. } => true,
-            // Also in the middle of an orderly end.
-            Fault::Kill { instance, .. } => is_quiet && !self.down.contains_key(instance),
-            Fault::Restart { instance } => {
-                is_quiet && !self.down.contains_key(instance) && !self.stops.concern(instance)
-            }
-            Fault::PowerLoss { .. } => is_quiet,
-            Fault::Refusal(_) => is_quiet && self.refusing.is_none(),
-        }
+    fn machine(&mut self, site: Site) -> &mut Machine {
+        self.machines.get_mut(&site).expect("every site has its machine")
     }
 
-    fn refuse(&mut self, refusal: Refusal, kind: &'static str, until: Micros) {
-        self.refusing = Some(Refusing { kind, until, before: self.disk.refused() });
-        self.disk.refuse(refusal);
+    fn arm(&mut self, site: Site, cut: Cut, now: Micros, lasting: Micros) {
+        self.armed.push(Armed { site, cut, until: now + Self::PATIENCE, lasting });
+    }
+
+    /// Whether those whom the fault is about are there to be hit by it, and by nothing else yet.
+    fn can_begin(&self, fault: Fault) -> bool {
+        let has_power = |site: Site| {
+            !self.machines[&site].is_dark() && !self.armed.iter().any(|armed| armed.site == site)
+        };
+        let is_there = |instance| Site::of(instance).is_some_and(has_power) && !self.down.contains_key(instance);
+        match fault {
+            // What lasts from before gives way to a cold start.
+            Fault::Link { .. } | Fault::ColdStart => true,
+            // Also in the middle of an orderly end.
+            Fault::Kill { instance, .. } => is_there(instance),
+            Fault::Restart { instance } => is_there(instance) && !self.stops.concern(instance),
+            Fault::PowerLoss { site, .. } => has_power(site),
+            Fault::Refusal { site, .. } => has_power(site) && !self.machines[&site].is_refusing(),
+        }
     }
 
     /// Ends what a countdown has ended, or what it had long enough to end.
     fn fire(&mut self, sim: &mut Sim<'_>, now: Micros, history: &mut History) {
-        for (cut, until, lasting) in std::mem::take(&mut self.armed) {
+        for armed in std::mem::take(&mut self.armed) {
+            let Armed { site, cut, until, lasting } = armed;
+            let disk = self.machines[&site].disk();
             let has_ended = match cut {
-                Cut::Power => INSTANCES.iter().all(|instance| !self.disk.is_alive(instance)),
-                Cut::Process(instance) => !self.disk.is_alive(instance),
+                Cut::Power => site.instances().iter().all(|instance| !disk.is_alive(instance)),
+                Cut::Process(instance) => !disk.is_alive(instance),
             };
             if !has_ended && now < until {
-                self.armed.push((cut, until, lasting));
+                self.armed.push(armed);
                 continue;
             }
-            history.event(now, format_args!("{cut:?} ends{}", if has_ended { " while writing" } else { "" }));
+            let how = if has_ended { " while writing" } else { "" };
+            history.event(now, format_args!("{site:?} {cut:?} ends{how}"));
             let after = has_ended.then_some(0);
             match cut {
                 Cut::Power => {
-                    self.count(Fault::PowerLoss { after }.kind());
-                    self.darken(sim, now, lasting, history);
+                    self.count(Fault::PowerLoss { site, after }.kind());
+                    self.darken(sim, site, now, lasting, history);
                 }
                 // Nothing of it may be heard, as nothing was from inside.
                 Cut::Process(instance) => {
@@ -196,50 +219,58 @@ impl Injector {
 
     /// As by `kill -9`: the kernel closes its connections, and keeps what it wrote.
     fn kill(&mut self, sim: &mut Sim<'_>, instance: &'static str, until: Micros) {
-        self.disk.kill(instance);
+        if let Some(machine) = Site::of(instance).and_then(|site| self.machines.get(&site)) {
+            machine.disk().kill(instance);
+        }
         sim.crash(instance);
         self.stops.forget(instance);
         self.down.insert(instance, until);
     }
 
-    fn darken(&mut self, sim: &mut Sim<'_>, now: Micros, lasting: Micros, history: &mut History) {
-        self.disk.power_off();
-        history.lose_power(now);
-        for instance in INSTANCES {
+    fn darken(&mut self, sim: &mut Sim<'_>, site: Site, now: Micros, lasting: Micros, history: &mut History) {
+        self.machine(site).darken(now + lasting);
+        history.circumstances_mut().power_losses.push(now);
+        for instance in site.instances() {
             self.links.silence(sim, instance);
-            sim.crash(instance);
+            sim.crash(*instance);
             self.stops.forget(instance);
+            self.down.remove(instance);
         }
-        self.down.clear();
-        self.dark_until = Some(now + lasting);
     }
 
-    fn end_refusal(&mut self, now: Micros) {
-        if let Some(Refusing { kind, before, .. }) = self.refusing.take_if(|refusing| refusing.until <= now) {
-            self.disk.accept();
-            if self.disk.refused() > before {
-                self.count(kind);
-            }
+    /// Kills the gateway, which is back at once, and keeps it from those who have the keys.
+    fn start_cold(&mut self, sim: &mut Sim<'_>, now: Micros, until: Micros, history: &mut History) {
+        /// What looks after processes needs.
+        const DOWN: Micros = 200_000;
+        if !self.machines[&Site::Gateway].is_dark() {
+            self.kill(sim, GATEWAY, now + DOWN);
         }
+        AUTH.iter().for_each(|auth| self.links.replace(sim, (GATEWAY, auth), Trouble::Cut, until));
+        history.circumstances_mut().keyless.push((now, until));
     }
 
     fn restart(&mut self, sim: &mut Sim<'_>, now: Micros, history: &mut History) -> anyhow::Result<()> {
-        if self.dark_until.is_some_and(|until| until <= now) {
-            let lost = self.disk.power_on(&self.random).context("bringing the power back")?;
-            history.event(now, format_args!("power is back, {} changes were at risk", lost.unsynced));
-            self.dark_until = None;
-            INSTANCES.into_iter().for_each(|instance| self.start(sim, instance));
+        for site in Site::ALL {
+            if let Some(lost) = self.machine(site).light(now, &self.random.clone())? {
+                history.event(now, format_args!("{site:?} has power, {} changes were at risk", lost.unsynced));
+                site.instances().iter().for_each(|instance| self.start(sim, instance, now, history));
+            }
         }
         let due: Vec<_> = self.down.extract_if(.., |_, until| *until <= now).map(|(name, _)| name).collect();
         for instance in due {
-            self.disk.revive(instance);
+            if let Some(machine) = Site::of(instance).and_then(|site| self.machines.get(&site)) {
+                machine.disk().revive(instance);
+            }
             history.event(now, format_args!("{instance} starts again"));
-            self.start(sim, instance);
+            self.start(sim, instance, now, history);
         }
         Ok(())
     }
 
-    fn start(&mut self, sim: &mut Sim<'_>, instance: &'static str) {
+    fn start(&mut self, sim: &mut Sim<'_>, instance: &'static str, now: Micros, history: &mut History) {
+        if instance == GATEWAY {
+            history.circumstances_mut().gateway_starts.push(now);
+        }
         self.links.restore(sim, instance);
         sim.bounce(instance);
     }

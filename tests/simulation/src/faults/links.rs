@@ -4,20 +4,17 @@ use turmoil::Sim;
 
 use super::Trouble;
 use crate::history::Micros;
-use crate::hosts::{CLIENTS, LATENCY};
+use crate::hosts::{LATENCY, Way, inner_ways, ways};
 use crate::net::Traffic;
 
-/// A client and an instance.
-pub(super) type Way = (&'static str, &'static str);
-
-/// The state of the ways between clients and instances: what troubles each, and which ends have no power.
+/// The state of the ways between hosts: what troubles each, and which ends have no power.
 ///
 /// The network knows one state per way, so that each change sets it anew from all there is to say about it.
 pub(super) struct Links {
     traffic: Traffic,
     troubled: BTreeMap<Way, Troubled>,
     silent: BTreeSet<&'static str>,
-    /// The instances that had trouble on a way since they started.
+    /// The hosts that had trouble on a way since they started.
     marred: BTreeSet<&'static str>,
 }
 
@@ -38,11 +35,21 @@ impl Links {
         if self.troubled.contains_key(&way) {
             return false;
         }
+        self.replace(sim, way, trouble, until);
+        true
+    }
+
+    /// Troubles a way until a moment, and nothing else does.
+    pub(super) fn replace(&mut self, sim: &Sim<'_>, way: Way, trouble: Trouble, until: Micros) {
         let before = Some(self.concerned(way, trouble));
         self.troubled.insert(way, Troubled { trouble, until, before });
-        self.marred.insert(way.1);
+        self.marred.extend([way.0, way.1]);
         self.apply(sim, way);
-        true
+    }
+
+    /// Whether nothing troubles a way between two instances.
+    pub(super) fn are_sound_inside(&self) -> bool {
+        self.silent.is_empty() && !inner_ways().iter().any(|way| self.troubled.contains_key(way))
     }
 
     /// The kinds of the troubles that have met a message for the first time since the last call.
@@ -60,9 +67,9 @@ impl Links {
     }
 
     /// What was ever sent in the directions that the trouble is about.
-    fn concerned(&self, (client, instance): Way, trouble: Trouble) -> u64 {
-        let requests = || self.traffic.sent(client, instance);
-        let answers = || self.traffic.sent(instance, client);
+    fn concerned(&self, (asking, asked): Way, trouble: Trouble) -> u64 {
+        let requests = || self.traffic.sent(asking, asked);
+        let answers = || self.traffic.sent(asked, asking);
         match trouble {
             Trouble::CutRequests => requests(),
             Trouble::CutAnswers => answers(),
@@ -82,13 +89,16 @@ impl Links {
     /// Nothing reaches the instance or comes from it.
     pub(super) fn silence(&mut self, sim: &Sim<'_>, instance: &'static str) {
         self.silent.insert(instance);
+        // Whoever had a connection to it is not told of its end.
+        self.marred.extend(of(instance).flat_map(|(asking, asked)| [asking, asked]));
         self.apply_all(sim, instance);
     }
 
     /// The instance is back.
     pub(super) fn restore(&mut self, sim: &Sim<'_>, instance: &'static str) {
         self.silent.remove(instance);
-        if !self.troubled.keys().any(|way| way.1 == instance) {
+        let is_troubled = |way| self.troubled.contains_key(&way) || self.silent.iter().any(|it| has(way, it));
+        if !of(instance).any(is_troubled) {
             self.marred.remove(instance);
         }
         self.apply_all(sim, instance);
@@ -100,32 +110,38 @@ impl Links {
     }
 
     fn apply_all(&self, sim: &Sim<'_>, instance: &'static str) {
-        for client in CLIENTS {
-            self.apply(sim, (client, instance));
-        }
+        of(instance).for_each(|way| self.apply(sim, way));
     }
 
-    fn apply(&self, sim: &Sim<'_>, (client, instance): Way) {
+    fn apply(&self, sim: &Sim<'_>, way: Way) {
+        let (asking, asked) = way;
         // What was held arrives, and both directions are sound; then comes what is wrong.
-        sim.release(client, instance);
-        sim.set_link_max_message_latency(client, instance, LATENCY);
-        if self.silent.contains(instance) {
-            return sim.partition(client, instance);
+        sim.release(asking, asked);
+        sim.set_link_max_message_latency(asking, asked, LATENCY);
+        if self.silent.iter().any(|instance| has(way, instance)) {
+            return sim.partition(asking, asked);
         }
-        match self.troubled.get(&(client, instance)).map(|troubled| troubled.trouble) {
+        match self.troubled.get(&way).map(|troubled| troubled.trouble) {
             None => {}
-            Some(Trouble::Cut) => sim.partition(client, instance),
-            Some(Trouble::CutRequests) => sim.partition_oneway(client, instance),
-            Some(Trouble::CutAnswers) => sim.partition_oneway(instance, client),
-            Some(Trouble::Held) => sim.hold(client, instance),
-            Some(Trouble::Slow(most)) => sim.set_link_max_message_latency(client, instance, most),
+            Some(Trouble::Cut) => sim.partition(asking, asked),
+            Some(Trouble::CutRequests) => sim.partition_oneway(asking, asked),
+            Some(Trouble::CutAnswers) => sim.partition_oneway(asked, asking),
+            Some(Trouble::Held) => sim.hold(asking, asked),
+            Some(Trouble::Slow(most)) => sim.set_link_max_message_latency(asking, asked, most),
         }
     }
 }
 
+/// The ways that a host is at an end of.
+fn of(host: &str) -> impl Iterator<Item = Way> {
+    ways().into_iter().filter(move |way| has(*way, host))
+}
+
+fn has((asking, asked): Way, host: &str) -> bool {
+    asking == host || asked == host
+}
+
 /// Cuts off an instance from inside the simulation, at the very call in which its process ended.
 pub(super) fn silence_from_inside(instance: &'static str) {
-    for client in CLIENTS {
-        turmoil::partition(client, instance);
-    }
+    of(instance).for_each(|(asking, asked)| turmoil::partition(asking, asked));
 }

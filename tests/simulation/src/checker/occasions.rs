@@ -1,0 +1,44 @@
+//! How often a history put a rule to the test: a rule that nothing could have broken was not checked.
+
+use std::collections::BTreeMap;
+
+use crate::history::{Answer, Call, History, Refusal};
+
+use super::credentials::Credentials;
+use super::gate::{Gate, Void};
+use super::sessions::Sessions;
+
+/// What was asked and acknowledged, and what was rightly refused, by kind.
+pub fn occasions(history: &History) -> BTreeMap<&'static str, usize> {
+    let (calls, circumstances) = (history.calls(), history.circumstances());
+    let sessions = Sessions::from(calls);
+    let credentials = Credentials::from(calls);
+    let gate = Gate::new(calls, &sessions, &credentials, circumstances);
+    let mut counts = BTreeMap::new();
+    let mut count = |kind, times| *counts.entry(kind).or_default() += times;
+    for call in calls {
+        if call.is_acknowledged() {
+            count(call.request.kind(), 1);
+        }
+        count_refusal(call, &gate, &mut count);
+        let is_keyless = call.request.with().is_some() && call.answer == Answer::NotNow;
+        if is_keyless && circumstances.are_keyless(call.started, call.ended) {
+            count("refused without a key", 1);
+        }
+    }
+    count("answer lost and asked for again", sessions.repeated());
+    count("no tokens of an ended session", sessions.refused());
+    counts
+}
+
+fn count_refusal(call: &Call, gate: &Gate<'_>, count: &mut impl FnMut(&'static str, usize)) {
+    let Some(with) = call.request.with() else { return };
+    if call.answer != Answer::Refused(Refusal::Unauthenticated) {
+        return;
+    }
+    match gate.void(call, with) {
+        Some(Void::Ended) => count("refused after the end of the session", 1),
+        Some(Void::OldRole) => count("refused after a change of role", 1),
+        None => {}
+    }
+}
