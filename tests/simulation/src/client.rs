@@ -9,24 +9,36 @@ use std::time::Duration;
 use runtime::Random;
 use service_auth::Identity;
 
-use crate::history::{Attempt, History, Operation, Outcome};
-use crate::hosts::INSTANCES;
+use crate::customer::Crowd;
+use crate::history::{Attempt, Call, History, Operation, Outcome};
+use crate::hosts::{Site, USERS};
 use crate::net::Traffic;
+use crate::rpc::Connection;
 use crate::time;
 use crate::workload::Board;
 
-use self::connection::{Answer, Connection};
+use self::connection::{Answer, ask};
 
 /// How often a client asks again after an outcome that it cannot leave at that.
 const RETRIES: u32 = 4;
 
-/// What all clients share: what they know, and what happened.
+/// What all clients and customers share: what they know, and what happened.
 #[derive(Debug, Default)]
 pub struct Shared {
-    /// The accounts they know of.
+    /// The accounts that clients know of.
     pub board: Board,
+    /// What customers know.
+    pub crowd: Crowd,
     /// Everything so far.
     pub history: History,
+}
+
+impl Shared {
+    /// Keeps a call, and lets the customers learn from it.
+    pub(crate) fn note(&mut self, call: Call) {
+        self.crowd.note(&call);
+        self.history.call(call);
+    }
 }
 
 /// One client.
@@ -34,7 +46,7 @@ pub struct Client {
     name: &'static str,
     random: Random,
     shared: Rc<RefCell<Shared>>,
-    connections: [Connection; INSTANCES.len()],
+    connections: [Connection; USERS.len()],
 }
 
 impl Client {
@@ -47,7 +59,7 @@ impl Client {
         traffic: &Traffic,
     ) -> Self {
         let connections =
-            INSTANCES.map(|instance| Connection::new(name, instance, identity.clone(), traffic));
+            USERS.map(|instance| Connection::new(name, Site::Users, instance, identity, traffic));
         Self { name, random, shared, connections }
     }
 
@@ -91,9 +103,9 @@ impl Client {
 
     /// Asks one instance for all of it at once, and gives back what may be asked again.
     async fn ask(&mut self, operations: Vec<Operation>) -> Vec<Operation> {
-        let index = usize::try_from(self.random.below(INSTANCES.len() as u64)).expect("it is an index");
+        let index = usize::try_from(self.random.below(USERS.len() as u64)).expect("it is an index");
         let started = time::micros();
-        let answers = self.connections[index].ask(&operations).await;
+        let answers = ask(&mut self.connections[index], &operations).await;
         let mut open = Vec::new();
         for (operation, Answer { outcome, ended }) in operations.into_iter().zip(answers) {
             if matches!(outcome, Outcome::Unknown | Outcome::NotDone) {

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use futures_util::{StreamExt as _, stream};
 use tokio::process::Command;
 
-use crate::report::{Report, told_faults};
+use crate::report::{Report, told_counts};
 
 /// After which a seed hangs: many times what the slowest takes, unoptimised and beside other work.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -106,6 +106,7 @@ struct Summary {
     attempts: usize,
     acknowledged: usize,
     faults: BTreeMap<String, u32>,
+    occasions: BTreeMap<String, u32>,
     slowest: Option<(u64, u64)>,
 }
 
@@ -151,9 +152,8 @@ impl Summary {
         self.simulated_seconds += report.simulated_seconds;
         self.attempts += report.attempts;
         self.acknowledged += report.acknowledged;
-        for (kind, count) in report.faults {
-            *self.faults.entry(kind).or_default() += count;
-        }
+        add_up(&mut self.faults, report.faults);
+        add_up(&mut self.occasions, report.occasions);
         self.slowest = self.slowest.max(Some((report.cpu_milliseconds, seed)));
     }
 
@@ -161,7 +161,8 @@ impl Summary {
         let Self { runs, simulated_seconds, attempts, acknowledged, .. } = self;
         writeln!(out, "{runs} runs, {simulated_seconds} simulated seconds")?;
         writeln!(out, "{attempts} requests, {acknowledged} of them acknowledged")?;
-        writeln!(out, "{}", told_faults(&self.faults))?;
+        writeln!(out, "faults: {}", told_counts(&self.faults))?;
+        writeln!(out, "calls: {}", told_counts(&self.occasions))?;
         if let Some((milliseconds, seed)) = self.slowest {
             writeln!(out, "slowest: seed {seed} with {milliseconds} ms of processor")?;
         }
@@ -170,6 +171,12 @@ impl Summary {
         }
         let again = if twice { ", and every seed went the same way twice" } else { "" };
         writeln!(out, "no violation{again}")
+    }
+}
+
+fn add_up(sums: &mut BTreeMap<String, u32>, counts: BTreeMap<String, u32>) {
+    for (kind, count) in counts {
+        *sums.entry(kind).or_default() += count;
     }
 }
 
@@ -186,6 +193,7 @@ mod tests {
             attempts: 3,
             acknowledged: 2,
             faults: BTreeMap::from([("kill".to_owned(), 1)]),
+            occasions: BTreeMap::from([("log in".to_owned(), 2)]),
             story: vec!["it rained".to_owned()],
         })
     }
@@ -205,6 +213,7 @@ mod tests {
         assert_eq!(
             told([(1, went(7, &[])), (1, went(7, &[])), (2, went(8, &[]))]),
             "3 runs, 183 simulated seconds\n9 requests, 6 of them acknowledged\nfaults: 3 x kill\n\
+             calls: 6 x log in\n\
              slowest: seed 2 with 8 ms of processor\nno violation, and every seed went the same way twice\n"
         );
     }

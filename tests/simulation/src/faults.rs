@@ -149,10 +149,8 @@ pub struct Planned {
 pub const WORK: Duration = Duration::from_secs(100);
 
 /// When things go wrong. What is promised for a platform that is well can be seen between and after.
-const STORMS: [(Duration, Duration); 2] = [
-    (Duration::from_secs(1), Duration::from_secs(38)),
-    (Duration::from_secs(54), Duration::from_secs(82)),
-];
+const STORMS: [(Duration, Duration); 2] =
+    [(Duration::from_secs(1), Duration::from_secs(38)), (Duration::from_secs(54), Duration::from_secs(82))];
 
 /// The faults of a run, in the order of their beginnings. Some overlap.
 pub fn plan(random: &Random) -> Vec<Planned> {

@@ -15,7 +15,8 @@ pub use self::traffic::Traffic;
 
 type Pending<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
 
-/// TCP between simulated hosts, which are dialled by their names. Only for code that runs on one of them.
+/// TCP between simulated hosts, which are dialled by their names or addresses. Only for code that runs on one of
+/// them.
 #[derive(Clone, Debug)]
 pub struct SimulatedNetwork {
     host: &'static str,
@@ -40,7 +41,9 @@ impl Network for SimulatedNetwork {
 
     fn dial<'a>(&'a self, address: &'a str) -> Pending<'a, Io> {
         Box::pin(async move {
-            let (peer, _port) = address.split_once(':').ok_or(io::ErrorKind::InvalidInput)?;
+            let (host, _port) = address.split_once(':').ok_or(io::ErrorKind::InvalidInput)?;
+            let named = host.parse().ok().and_then(turmoil::reverse_lookup);
+            let peer = named.as_deref().unwrap_or(host);
             // It sends something to connect, too.
             self.traffic.count(self.host, peer);
             let stream = TcpStream::connect(address).await?;

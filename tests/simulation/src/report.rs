@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checker;
 use crate::history::History;
+use crate::vacuity::Tried;
 
 /// Whoever reads needs the first few; the rest is mostly their consequence.
 const MOST_VIOLATIONS: usize = 10;
@@ -30,6 +32,8 @@ pub struct Report {
     pub acknowledged: usize,
     /// How often each kind of fault took effect.
     pub faults: BTreeMap<String, u32>,
+    /// How often each kind of call was acknowledged, and each rule put to the test.
+    pub occasions: BTreeMap<String, u32>,
     /// The end of the story of what went wrong.
     pub story: Vec<String>,
 }
@@ -44,28 +48,31 @@ impl Report {
     ) -> Self {
         let mut violations = wrong;
         violations.truncate(MOST_VIOLATIONS);
-        violations.extend(vacuous(simulated, history.acknowledged(), faults));
+        let occasions = checker::occasions(history);
+        let acknowledged = history.acknowledged();
+        let tried = Tried { simulated, acknowledged, faults, occasions: &occasions };
+        violations.extend(tried.complaints());
         Self {
             story: history.about(&violations, LONGEST_STORY),
             violations,
             hash: history.hash(),
             simulated_seconds: simulated.as_secs(),
             cpu_milliseconds: cpu_milliseconds(),
-            attempts: history.attempts().len(),
-            acknowledged: history.acknowledged(),
-            faults: faults.iter().map(|(&kind, &count)| (kind.to_owned(), count)).collect(),
+            attempts: history.asked(),
+            acknowledged,
+            faults: owned(faults),
+            occasions: owned(&occasions),
         }
     }
-}
 
-impl Report {
     /// How the seed went; where it failed, with the end of its story.
     pub fn told(&self, seed: u64) -> String {
         let Self { hash, simulated_seconds, attempts, acknowledged, .. } = self;
         let mut told = format!(
             "seed {seed}: history {hash:016x}, {simulated_seconds} simulated seconds, {attempts} requests, \
-             {acknowledged} acknowledged; {}",
-            told_faults(&self.faults)
+             {acknowledged} acknowledged\n  faults: {}\n  calls: {}",
+            told_counts(&self.faults),
+            told_counts(&self.occasions)
         );
         if !self.violations.is_empty() {
             self.story.iter().for_each(|line| told.push_str(&format!("\n  {line}")));
@@ -75,26 +82,13 @@ impl Report {
     }
 }
 
-pub(crate) fn told_faults(faults: &BTreeMap<String, u32>) -> String {
-    let told: Vec<_> = faults.iter().map(|(kind, count)| format!("{count} x {kind}")).collect();
-    format!("faults: {}", told.join(", "))
+pub(crate) fn told_counts(counts: &BTreeMap<String, u32>) -> String {
+    let told: Vec<_> = counts.iter().map(|(kind, count)| format!("{count} x {kind}")).collect();
+    told.join(", ")
 }
 
-/// Why a run proves nothing, if it does not.
-fn vacuous(simulated: Duration, acknowledged: usize, faults: &BTreeMap<&'static str, u32>) -> Option<String> {
-    const LEAST_TIME: Duration = Duration::from_secs(60);
-    const LEAST_ACKNOWLEDGED: usize = 200;
-    const LEAST_FAULTS: u32 = 5;
-    const LEAST_KINDS: usize = 3;
-    let count = faults.values().sum::<u32>();
-    let enough = simulated >= LEAST_TIME
-        && acknowledged >= LEAST_ACKNOWLEDGED
-        && count >= LEAST_FAULTS
-        && faults.len() >= LEAST_KINDS;
-    (!enough).then(|| {
-        let kinds = faults.len();
-        format!("vacuous: {simulated:?}, {acknowledged} acknowledged, {count} faults of {kinds} kinds")
-    })
+fn owned(counts: &BTreeMap<&'static str, u32>) -> BTreeMap<String, u32> {
+    counts.iter().map(|(&kind, &count)| (kind.to_owned(), count)).collect()
 }
 
 /// From Linux's scheduler: the first number is the time on a processor, in nanoseconds.
@@ -102,35 +96,4 @@ fn cpu_milliseconds() -> u64 {
     let told = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
     let nanoseconds = told.split(' ').next().and_then(|first| first.parse::<u64>().ok());
     nanoseconds.unwrap_or_default() / 1_000_000
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::history::{Attempt, Operation, Outcome};
-
-    fn report(acknowledged: usize, seconds: u64, faults: &[(&'static str, u32)]) -> Report {
-        let mut history = History::default();
-        for _ in 0..acknowledged {
-            let operation = Operation::Delete { id: "1".to_owned() };
-            let outcome = Outcome::Done(None);
-            history.attempt(Attempt { client: "a".to_owned(), operation, started: 0, ended: 1, outcome });
-        }
-        Report::of(&history, Vec::new(), Duration::from_secs(seconds), &faults.iter().copied().collect())
-    }
-
-    #[test]
-    fn a_run_that_tried_too_little_fails() {
-        let enough = [("kill", 2), ("hold", 2), ("latency", 1)];
-        assert_eq!(report(200, 60, &enough).violations, Vec::<String>::new());
-        let too_little = [
-            report(199, 60, &enough),
-            report(200, 59, &enough),
-            report(200, 60, &[("kill", 4), ("hold", 4)]),
-            report(200, 60, &[("kill", 2), ("hold", 1), ("latency", 1)]),
-        ];
-        for report in too_little {
-            assert!(matches!(&report.violations[..], [only] if only.starts_with("vacuous: ")), "{report:?}");
-        }
-    }
 }

@@ -1,10 +1,11 @@
 //! One seed from beginning to end.
 
-mod service;
+mod instance;
 mod stored;
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -14,21 +15,21 @@ use rand::SeedableRng as _;
 use runtime::Random;
 use service_auth::{Identity, LocalCa, SpiffeId, TrustDomain};
 use turmoil::Sim;
+use types::ServiceName;
 
 use crate::checker::{self, AFTERWARDS, Look, Stored, Table};
 use crate::client::{Client, Shared};
-use crate::faults::{self, Injector};
+use crate::customer::Customer;
+use crate::faults::{self, Injector, WORK};
 use crate::history::{Account, Micros};
-use crate::hosts::{CLIENTS, INSTANCES, LATENCY};
+use crate::hosts::{CLIENTS, CUSTOMERS, INSTANCES, LATENCY, OPERATOR, Site};
 use crate::net::Traffic;
+use crate::operator::Operator;
 use crate::report::Report;
 use crate::storage::Disk;
 use crate::time;
 
-use self::service::Instance;
-
-/// How long the clients work and faults happen.
-const WORK: Duration = Duration::from_secs(60);
+use self::instance::{Instance, Town};
 
 /// How long reading back may take after that; far more than it does.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -41,16 +42,16 @@ const BETWEEN_LOOKS: Micros = 1_000_000;
 /// # Errors
 /// The world itself broke; what a service does wrong stands in the report.
 pub fn run(seed: u64) -> anyhow::Result<Report> {
-    let directory = tempfile::tempdir().context("making a directory for the database")?;
+    let directory = tempfile::tempdir().context("making a directory for the databases")?;
     let identities = Identities::issue(&directory.path().join("ca"))?;
     mad_turmoil::rand::set_rng(rand::rngs::StdRng::seed_from_u64(seed));
     let _clocks = SimClocksGuard::init();
-    World::new(seed, &directory.path().join("users.db"), &identities)?.run()
+    World::new(seed, directory.path(), &identities)?.run()
 }
 
 /// The certificates, made outside the simulation: keys come from a source that cannot be seeded.
 struct Identities {
-    service: Identity,
+    services: BTreeMap<Site, Identity>,
     operator: Identity,
 }
 
@@ -63,61 +64,76 @@ impl Identities {
             let pem = ca.issue(id, LocalCa::LEAF_VALIDITY)?;
             Ok(Identity::from_pem(&pem, ca.roots_pem(), &clock)?)
         };
-        Ok(Self {
-            service: identity(&SpiffeId::service(&trust_domain, &service::name()))?,
-            operator: identity(&SpiffeId::operator(&trust_domain))?,
-        })
+        let mut services = BTreeMap::new();
+        for site in Site::ALL {
+            let id = SpiffeId::service(&trust_domain, &ServiceName::new(site.service()));
+            services.insert(site, identity(&id)?);
+        }
+        Ok(Self { services, operator: identity(&SpiffeId::operator(&trust_domain))? })
     }
 }
 
 struct World<'a> {
     sim: Sim<'a>,
-    disk: Disk,
+    disks: BTreeMap<Site, Disk>,
     injector: Injector,
     shared: Rc<RefCell<Shared>>,
-    database: &'a Path,
+    directory: &'a Path,
     random: Random,
     traffic: Traffic,
     looks: Vec<Look>,
 }
 
 impl<'a> World<'a> {
-    fn new(seed: u64, database: &'a Path, identities: &Identities) -> anyhow::Result<Self> {
+    fn new(seed: u64, directory: &'a Path, identities: &Identities) -> anyhow::Result<Self> {
         let random = Random::seeded(seed);
-        let disk = Disk::new(Injector::cut);
-        for instance in INSTANCES {
-            disk.attach(instance)?;
+        let mut disks = BTreeMap::new();
+        for site in Site::ALL {
+            let disk = Disk::new(move |cut| Injector::cut(site, cut));
+            site.instances().iter().try_for_each(|instance| disk.attach(instance))?;
+            disks.insert(site, disk);
         }
-        let planned = faults::plan(&random, WORK);
+        let planned = faults::plan(&random);
         let traffic = Traffic::default();
-        let injector = Injector::new(disk.clone(), traffic.clone(), random.clone(), planned);
+        let injector = Injector::new(&disks, traffic.clone(), random.clone(), planned);
         let mut world = Self {
             sim: network(seed),
-            disk,
+            disks,
             injector,
             shared: Rc::default(),
-            database,
+            directory,
             random,
             traffic,
             looks: Vec::new(),
         };
-        world.populate(identities);
+        world.start_services(identities);
+        world.start_clients(identities);
         Ok(world)
     }
 
-    fn populate(&mut self, identities: &Identities) {
-        for name in INSTANCES {
-            let instance = Instance {
-                name,
-                database: self.database.to_owned(),
-                disk: self.disk.clone(),
-                identity: identities.service.clone(),
-                random: self.random.clone(),
-                traffic: self.traffic.clone(),
-                orders: self.injector.orders(name),
-            };
-            self.sim.host(name, move || instance.clone().run());
+    fn start_services(&mut self, identities: &Identities) {
+        // The addresses are given out in the order of the first look.
+        let town = Town::new(|host| self.sim.lookup(host));
+        for site in Site::ALL {
+            for name in site.instances().iter().copied() {
+                let instance = Instance {
+                    site,
+                    name,
+                    database: database(self.directory, site),
+                    disk: self.disks[&site].clone(),
+                    identity: identities.services[&site].clone(),
+                    random: self.random.clone(),
+                    traffic: self.traffic.clone(),
+                    orders: self.injector.orders(name),
+                    town: town.clone(),
+                };
+                self.sim.host(name, move || instance.clone().run());
+            }
         }
+        self.shared.borrow_mut().history.circumstances_mut().gateway_starts.push(0);
+    }
+
+    fn start_clients(&mut self, identities: &Identities) {
         for (share, name) in CLIENTS.into_iter().enumerate() {
             let (random, shared) = (self.random.clone(), Rc::clone(&self.shared));
             let client = Client::new(name, &identities.operator, random, shared, &self.traffic);
@@ -126,6 +142,20 @@ impl<'a> World<'a> {
                 Ok(())
             });
         }
+        for (share, name) in CUSTOMERS.into_iter().enumerate() {
+            let (random, shared) = (self.random.clone(), Rc::clone(&self.shared));
+            let customer = Customer::new(name, random, shared, &self.traffic);
+            self.sim.client(name, async move {
+                customer.run(WORK, share, CUSTOMERS.len()).await;
+                Ok(())
+            });
+        }
+        let (random, shared) = (self.random.clone(), Rc::clone(&self.shared));
+        let operator = Operator::new(&identities.operator, random, shared, &self.traffic);
+        self.sim.client(OPERATOR, async move {
+            operator.run(WORK).await;
+            Ok(())
+        });
     }
 
     fn run(mut self) -> anyhow::Result<Report> {
@@ -149,19 +179,23 @@ impl<'a> World<'a> {
     /// Notes what is in the table, unless a power loss could still undo something of it: then what is seen
     /// need not stay, and nobody was told that it would.
     fn look(&mut self, at: Micros) -> anyhow::Result<()> {
-        if self.disk.is_settled() {
-            self.looks.extend(stored::read(self.database)?.map(|table| Look { at, table }));
+        if self.disks[&Site::Users].is_settled() {
+            self.looks.extend(self.users()?.map(|table| Look { at, table }));
         }
         Ok(())
     }
 
+    fn users(&self) -> anyhow::Result<Option<Table>> {
+        stored::read(&database(self.directory, Site::Users))
+    }
+
     /// Takes the power a last time, so that only what is durable counts.
     fn end(&mut self) -> anyhow::Result<()> {
-        self.disk.power_off();
+        self.disks.values().for_each(Disk::power_off);
         INSTANCES.into_iter().for_each(|instance| self.sim.crash(instance));
-        self.disk.power_on(&self.random)?;
+        self.disks.values().try_for_each(|disk| disk.power_on(&self.random).map(drop))?;
         // A database that is gone lacks every account.
-        let table = stored::read(self.database)?.unwrap_or_default();
+        let table = self.users()?.unwrap_or_default();
         self.note(&table);
         self.looks.push(Look { at: AFTERWARDS, table });
         Ok(())
@@ -179,9 +213,13 @@ impl<'a> World<'a> {
 
     fn report(self) -> Report {
         let history = &self.shared.borrow().history;
-        let wrong = checker::violations(history.attempts(), history.power_losses(), &self.looks);
+        let wrong = checker::violations(history, &self.looks);
         Report::of(history, wrong, self.sim.elapsed(), self.injector.happened())
     }
+}
+
+fn database(directory: &Path, site: Site) -> PathBuf {
+    directory.join(format!("{}.db", site.service()))
 }
 
 fn network<'a>(seed: u64) -> Sim<'a> {

@@ -17,7 +17,11 @@ pub(super) fn contradictions(calls: &[Call]) -> Vec<String> {
 
 /// Whose each session is, as the logins said.
 fn owners(calls: &[Call]) -> BTreeMap<&str, &str> {
-    calls.iter().filter_map(Call::granted).map(|grant| (grant.session.as_str(), grant.user.as_str())).collect()
+    calls
+        .iter()
+        .filter_map(Call::granted)
+        .map(|grant| (grant.session.as_str(), grant.user.as_str()))
+        .collect()
 }
 
 fn repeated_numbers(calls: &[Call]) -> Vec<String> {

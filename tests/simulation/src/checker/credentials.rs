@@ -151,7 +151,8 @@ impl<'a> Credentials<'a> {
     /// Whether the account certainly had the password all the while.
     pub(super) fn certainly_has(&self, user: &str, password: &str, call: &Call) -> bool {
         let secrets = self.0.get(user);
-        secrets.is_some_and(|secrets| secrets.passwords.certainly_was(password, &[], call.started, call.ended))
+        secrets
+            .is_some_and(|secrets| secrets.passwords.certainly_was(password, &[], call.started, call.ended))
     }
 }
 

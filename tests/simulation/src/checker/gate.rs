@@ -101,8 +101,8 @@ impl<'a> Gate<'a> {
         let changes = self.roles.get(with.user.as_str()).into_iter().flatten();
         let issued = self.issued.get(&with.number).map_or(0, |issued| issued.from);
         // A change that was over before the token was asked for is in the token.
-        let mut concerning =
-            changes.filter(|(change, _)| change.from <= call.ended && change.to.is_none_or(|to| issued <= to));
+        let mut concerning = changes
+            .filter(|(change, _)| change.from <= call.ended && change.to.is_none_or(|to| issued <= to));
         if may_have_ended || concerning.next().is_some() {
             return Ok(());
         }

@@ -9,7 +9,7 @@ use super::gate::{Gate, Void};
 use super::sessions::Sessions;
 
 /// What was asked and acknowledged, and what was rightly refused, by kind.
-pub fn occasions(history: &History) -> BTreeMap<&'static str, usize> {
+pub fn occasions(history: &History) -> BTreeMap<&'static str, u32> {
     let (calls, circumstances) = (history.calls(), history.circumstances());
     let sessions = Sessions::from(calls);
     let credentials = Credentials::from(calls);
@@ -31,7 +31,7 @@ pub fn occasions(history: &History) -> BTreeMap<&'static str, usize> {
     counts
 }
 
-fn count_refusal(call: &Call, gate: &Gate<'_>, count: &mut impl FnMut(&'static str, usize)) {
+fn count_refusal(call: &Call, gate: &Gate<'_>, count: &mut impl FnMut(&'static str, u32)) {
     let Some(with) = call.request.with() else { return };
     if call.answer != Answer::Refused(Refusal::Unauthenticated) {
         return;

@@ -9,7 +9,7 @@ use crate::history::{Answer, Call, Grant, Micros, Refusal, Request};
 
 use super::life::Span;
 
-use self::rule::{Act, Told, Token};
+use self::rule::{Act, Token, Told};
 use self::search::{Step, Stuck, explain};
 
 /// The history by session.
@@ -50,19 +50,19 @@ impl<'a> Sessions<'a> {
     }
 
     /// How many tokens yielded although they had been used before.
-    pub(super) fn repeated(&self) -> usize {
+    pub(super) fn repeated(&self) -> u32 {
         let repeated = |session: &Session<'_>| {
             let mut used = BTreeSet::new();
             let again = session.refreshes().filter(|(token, _)| !used.insert(*token));
             again.filter(|(_, told)| matches!(told, Told::Granted(_))).count()
         };
-        self.sessions.values().map(repeated).sum()
+        small(self.sessions.values().map(repeated).sum())
     }
 
     /// How many tokens yielded nothing, because all has ended.
-    pub(super) fn refused(&self) -> usize {
+    pub(super) fn refused(&self) -> u32 {
         let refreshes = self.sessions.values().flat_map(Session::refreshes);
-        refreshes.filter(|(_, told)| *told == Told::Refused).count()
+        small(refreshes.filter(|(_, told)| *told == Told::Refused).count())
     }
 
     fn add_login(&mut self, call: &'a Call) {
@@ -194,9 +194,10 @@ impl Session<'_> {
 
     /// From when on the session has certainly ended, and whether that may have to come from the account first.
     pub(super) fn end(&self) -> Option<(Micros, bool)> {
-        let ends = self.steps.iter().filter(|step| {
-            matches!(step.act, Act::End | Act::Orphan | Act::Refresh(_, Told::Refused))
-        });
+        let ends = self
+            .steps
+            .iter()
+            .filter(|step| matches!(step.act, Act::End | Act::Orphan | Act::Refresh(_, Told::Refused)));
         let first = ends.filter_map(|step| step.span.to).min()?;
         let is_orphan = |step: &Step<'_>| step.act == Act::Orphan && step.span.from <= first;
         Some((first, self.steps.iter().any(is_orphan)))
@@ -219,6 +220,10 @@ impl Session<'_> {
             _ => None,
         })
     }
+}
+
+fn small(count: usize) -> u32 {
+    u32::try_from(count).expect("a run has some thousand calls")
 }
 
 impl Act {

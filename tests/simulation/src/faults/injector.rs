@@ -174,7 +174,8 @@ impl Injector {
         let has_power = |site: Site| {
             !self.machines[&site].is_dark() && !self.armed.iter().any(|armed| armed.site == site)
         };
-        let is_there = |instance| Site::of(instance).is_some_and(has_power) && !self.down.contains_key(instance);
+        let is_there =
+            |instance| Site::of(instance).is_some_and(has_power) && !self.down.contains_key(instance);
         match fault {
             // What lasts from before gives way to a cold start.
             Fault::Link { .. } | Fault::ColdStart => true,
@@ -229,7 +230,9 @@ impl Injector {
 
     fn darken(&mut self, sim: &mut Sim<'_>, site: Site, now: Micros, lasting: Micros, history: &mut History) {
         self.machine(site).darken(now + lasting);
-        history.circumstances_mut().power_losses.push(now);
+        if site == Site::Users {
+            history.circumstances_mut().power_losses.push(now);
+        }
         for instance in site.instances() {
             self.links.silence(sim, instance);
             sim.crash(*instance);
@@ -250,9 +253,11 @@ impl Injector {
     }
 
     fn restart(&mut self, sim: &mut Sim<'_>, now: Micros, history: &mut History) -> anyhow::Result<()> {
+        let random = self.random.clone();
         for site in Site::ALL {
-            if let Some(lost) = self.machine(site).light(now, &self.random.clone())? {
-                history.event(now, format_args!("{site:?} has power, {} changes were at risk", lost.unsynced));
+            if let Some(lost) = self.machine(site).light(now, &random)? {
+                history
+                    .event(now, format_args!("{site:?} has power, {} changes were at risk", lost.unsynced));
                 site.instances().iter().for_each(|instance| self.start(sim, instance, now, history));
             }
         }

@@ -24,6 +24,8 @@ pub struct Shown {
     pub account: super::Account,
     /// What its owner may do.
     pub role: String,
+    /// The tag of its version, where the answer has one.
+    pub etag: Option<String>,
 }
 
 /// What may be asked for. A [`Grant`] stands for its access token, but in `Refresh` and `LogOut`, where it stands

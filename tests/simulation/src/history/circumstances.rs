@@ -5,7 +5,7 @@ use super::Micros;
 /// Power losses, starts of the gateway, and when all that it stands on was well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Circumstances {
-    /// When a host with a database lost its power.
+    /// When the machine with the accounts lost its power, up to which reads may show what is taken back.
     pub power_losses: Vec<Micros>,
     /// When a gateway was started; before that there is none, or another.
     pub gateway_starts: Vec<Micros>,

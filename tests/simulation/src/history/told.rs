@@ -101,7 +101,7 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done => f.write_str("done"),
-            Self::Account(Shown { account, role }) => write!(f, "done {account} {role}"),
+            Self::Account(Shown { account, role, .. }) => write!(f, "done {account} {role}"),
             Self::Granted(grant) => write!(f, "{grant}"),
             Self::Sessions(ids) => write!(f, "sessions {}", ids.join(" ")),
             Self::Keys(ids) => write!(f, "keys {}", ids.join(" ")),

@@ -2,8 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use simulation::checker::{AFTERWARDS, Look, Stored, Table, violations};
-use simulation::history::{Account, Attempt, Micros, Operation, Outcome};
+use simulation::checker::{self, AFTERWARDS, Look, Stored, Table};
+use simulation::history::{Account, Attempt, History, Micros, Operation, Outcome};
+
+fn violations(attempts: &[Attempt], power_losses: &[Micros], looks: &[Look]) -> Vec<String> {
+    let mut history = History::default();
+    attempts.iter().cloned().for_each(|attempt| history.attempt(attempt));
+    history.circumstances_mut().power_losses.extend(power_losses);
+    checker::violations(&history, looks)
+}
 
 fn account(id: &str, email: &str, name: &str) -> Account {
     Account { id: id.to_owned(), email: email.to_owned(), name: name.to_owned() }

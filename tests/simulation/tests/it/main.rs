@@ -3,6 +3,7 @@
 
 mod checking;
 mod forgetting;
+mod identity;
 mod network;
 mod refusing;
 mod replaying;

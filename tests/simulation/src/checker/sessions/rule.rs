@@ -56,7 +56,12 @@ pub(super) struct State {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
     Unused,
-    Spent { from: Micros, to: Option<Micros>, successor: Token, again: bool },
+    Spent {
+        from: Micros,
+        to: Option<Micros>,
+        successor: Token,
+        again: bool,
+    },
     /// It was on its way when its predecessor yielded again.
     Void,
 }

@@ -1,5 +1,5 @@
 use std::future::pending;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use anyhow::anyhow;
 use chassis::{Listeners, Platform, Service, StartError};
 use database::SqliteConfig;
-use discovery::Registry;
+use discovery::{Discover, Endpoint, Static};
 use runtime::{Env, Net, Random};
 use service_auth::{Identity, TrustDomain};
 use types::ServiceName;
-use user_service::{Config, Cost};
+use user_service::Cost;
 
 use crate::faults::Orders;
-use crate::hosts::{GRPC_PORT, SERVICE};
+use crate::hosts::{ADMIN_PORT, GRPC_PORT, HTTP_PORT, Site};
 use crate::net::{SimulatedNetwork, Traffic};
 use crate::storage::Disk;
 use crate::time;
@@ -22,9 +22,29 @@ use crate::time;
 /// After a start that the disk refused; whoever looks after processes waits about so long.
 const BETWEEN_STARTS: Duration = Duration::from_millis(200);
 
-/// What a host needs to run an instance of user-service, again after each crash.
+/// Where every instance is, as a list that each process is given at its start.
+#[derive(Clone)]
+pub(super) struct Town(Arc<dyn Discover>);
+
+impl Town {
+    pub(super) fn new(mut address: impl FnMut(&'static str) -> IpAddr) -> Self {
+        let mut instances = Vec::new();
+        for site in Site::ALL {
+            for instance in site.instances() {
+                let ip = address(instance);
+                let http = SocketAddr::from((ip, HTTP_PORT));
+                let grpc = SocketAddr::from((ip, GRPC_PORT));
+                instances.push((ServiceName::new(site.service()), Endpoint { http, grpc }));
+            }
+        }
+        Self(Arc::new(Static::new(instances)))
+    }
+}
+
+/// What a host needs to run an instance of a service, again after each crash.
 #[derive(Clone)]
 pub(super) struct Instance {
+    pub(super) site: Site,
     pub(super) name: &'static str,
     pub(super) database: PathBuf,
     pub(super) disk: Disk,
@@ -32,6 +52,7 @@ pub(super) struct Instance {
     pub(super) random: Random,
     pub(super) traffic: Traffic,
     pub(super) orders: Orders,
+    pub(super) town: Town,
 }
 
 impl Instance {
@@ -63,15 +84,28 @@ impl Instance {
     }
 
     async fn build(&self) -> Result<Service, StartError> {
+        let platform = self.platform();
+        match self.site {
+            Site::Users => {
+                let database = self.database();
+                user_service::build(user_service::Config { database, password_cost: CHEAPEST }, platform)
+                    .await
+            }
+            Site::Auth | Site::Gateway => pending().await,
+        }
+    }
+
+    fn platform(&self) -> Platform {
         let net = Net::over(SimulatedNetwork::of(self.name, &self.traffic));
         let env = Env::simulated(time::clock(), self.random.clone(), net);
-        let identity = self.identity.clone();
-        let (trust_domain, discovery) = (TrustDomain::default(), Arc::new(Registry::default()));
-        let platform = Platform::new(name(), env, identity, trust_domain, listeners(), discovery);
-        let file =
-            SqliteConfig { vfs: Some(self.name.to_owned()), ..SqliteConfig::at(self.database.clone()) };
-        let config = Config { database: database::Config::sqlite(file), password_cost: CHEAPEST };
-        user_service::build(config, platform).await
+        let service = ServiceName::new(self.site.service());
+        let town = Arc::clone(&self.town.0);
+        Platform::new(service, env, self.identity.clone(), TrustDomain::default(), listeners(), town)
+    }
+
+    fn database(&self) -> database::Config {
+        let file = SqliteConfig::at(self.database.clone());
+        database::Config::sqlite(SqliteConfig { vfs: Some(self.name.to_owned()), ..file })
     }
 
     /// Nobody told it to end.
@@ -92,15 +126,10 @@ fn listeners() -> Listeners {
     const DRAIN: Duration = Duration::from_secs(15);
     let at = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     Listeners {
-        http: at(3_000),
+        http: at(HTTP_PORT),
         grpc: at(GRPC_PORT),
-        admin: at(9_000),
+        admin: at(ADMIN_PORT),
         drain_timeout: DRAIN,
         ..Listeners::local()
     }
-}
-
-/// The service's name.
-pub(super) fn name() -> ServiceName {
-    SERVICE.parse().expect("it is the name of a service")
 }
