@@ -162,7 +162,7 @@ impl Crowd {
     pub(crate) fn note(&mut self, call: &Call) {
         match (&call.request, &call.answer) {
             (Request::Register { email, password, .. }, answer) => {
-                self.note_registration(email, password, answer)
+                self.note_registration(email, password, answer);
             }
             (Request::LogIn { email, password }, answer) => self.note_login(email, password, answer),
             (Request::Refresh(old), Answer::Granted(new)) => {
