@@ -228,7 +228,7 @@ fn network<'a>(seed: u64) -> Sim<'a> {
     turmoil::Builder::new()
         .epoch(SystemTime::UNIX_EPOCH)
         .simulation_duration(WORK + PATIENCE)
-        .tick_duration(Duration::from_millis(2))
+        .tick_duration(Duration::from_millis(5))
         .min_message_latency(Duration::from_millis(1))
         .max_message_latency(LATENCY)
         .tcp_capacity(CAPACITY)

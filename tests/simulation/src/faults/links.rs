@@ -4,7 +4,7 @@ use turmoil::Sim;
 
 use super::Trouble;
 use crate::history::Micros;
-use crate::hosts::{LATENCY, Way, inner_ways, ways};
+use crate::hosts::{LATENCY, Site, Way, ways};
 use crate::net::Traffic;
 
 /// The state of the ways between hosts: what troubles each, and which ends have no power.
@@ -49,7 +49,8 @@ impl Links {
 
     /// Whether nothing troubles a way between two instances.
     pub(super) fn are_sound_inside(&self) -> bool {
-        self.silent.is_empty() && !inner_ways().iter().any(|way| self.troubled.contains_key(way))
+        let is_inside = |(asking, asked): &Way| Site::of(asking).is_some() && Site::of(asked).is_some();
+        self.silent.is_empty() && !self.troubled.keys().any(is_inside)
     }
 
     /// The kinds of the troubles that have met a message for the first time since the last call.
