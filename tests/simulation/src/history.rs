@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 pub use self::call::{Answer, Call, Grant, Refusal, Request, Shown};
-pub use self::circumstances::Circumstances;
+pub use self::circumstances::{Circumstances, RECOVERY};
 use self::told::Moment;
 
 /// Of a UUID in its hyphenated form.

@@ -9,11 +9,11 @@ use super::life::Span;
 use super::sessions::Sessions;
 
 /// How long after the end of a session was acknowledged a gateway may still take its access tokens, while the stream
-/// of revocations is up.
-pub const REVOKED_WITHIN: Micros = 5_000_000;
+/// of revocations is up: every instance looks for those of others twice a second.
+pub const REVOKED_WITHIN: Micros = 1_500_000;
 
 /// The same where the account has changed: its change travels to auth-service first, by a stream of its own.
-pub const ACCOUNT_REVOKED_WITHIN: Micros = 10_000_000;
+pub const ACCOUNT_REVOKED_WITHIN: Micros = 3_000_000;
 
 /// What access tokens depend on.
 pub(super) struct Gate<'a> {
@@ -75,7 +75,7 @@ impl<'a> Gate<'a> {
 
     /// Why the platform must have known by then that the token is not to be taken, if it must.
     pub(super) fn void(&self, call: &Call, with: &Grant) -> Option<Void> {
-        let is_known = |since, within| self.circumstances.were_quiet(since, call.started, within);
+        let is_known = |since, within| self.circumstances.were_well(since, call.started, within);
         let ended = self.sessions.get(&with.session).and_then(|session| session.end());
         if let Some((since, is_of_account)) = ended {
             let within = if is_of_account { ACCOUNT_REVOKED_WITHIN } else { REVOKED_WITHIN };

@@ -27,7 +27,7 @@ pub(super) fn contradictions(calls: &[Call], circumstances: &Circumstances) -> V
         if let Some((key, _)) = signing.find(|(key, _)| lacks(key)) {
             found.push(format!("key {key} signs and is not published: {call}"));
         }
-        let is_known = |since| circumstances.were_quiet(since, call.started, PUBLISHED_WITHIN);
+        let is_known = |since| circumstances.were_well(since, call.started, PUBLISHED_WITHIN);
         let mut new = made.iter().filter(|(_, since)| **since < call.started && is_known(**since));
         if let Some((key, _)) = new.find(|(key, _)| lacks(key)) {
             found.push(format!("key {key} was made and is not published: {call}"));

@@ -2,6 +2,10 @@
 
 use super::Micros;
 
+/// How long after a trouble its traces may last: a silent stream is given up after 5 seconds, and what takes its place
+/// may be sent into a dead connection once and be given up after 2 more, with pauses in between.
+pub const RECOVERY: Micros = 10_000_000;
+
 /// Power losses, starts of the gateway, and when all that it stands on was well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Circumstances {
@@ -26,12 +30,14 @@ impl Circumstances {
         }
     }
 
-    /// Whether, between the two moments, all was well for `long` at a stretch, and the gateway of `until` was there
-    /// all the while.
-    pub fn were_quiet(&self, from: Micros, until: Micros, long: Micros) -> bool {
+    /// Whether, between the two moments, the platform had recovered from everything for `long` at a stretch, with the
+    /// gateway that is there in the end.
+    pub fn were_well(&self, from: Micros, until: Micros, long: Micros) -> bool {
         let start = self.gateway_starts.iter().copied().filter(|start| *start <= until).max();
-        let from = from.max(start.unwrap_or_default());
-        self.quiet.iter().any(|(begin, end)| (*end).min(until).saturating_sub(from.max(*begin)) >= long)
+        self.quiet.iter().any(|(begin, end)| {
+            let recovered = start.unwrap_or_default().max(*begin) + RECOVERY;
+            (*end).min(until).saturating_sub(from.max(recovered)) >= long
+        })
     }
 
     /// Whether at no moment between the two a gateway can have had keys.
@@ -45,19 +51,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quiet_stretch_lies_between_two_troubles_and_within_the_life_of_a_gateway() {
-        let mut circumstances = Circumstances { gateway_starts: vec![0, 50], ..Circumstances::default() };
-        for (now, is_quiet) in [(0, true), (5, true), (10, false), (20, true), (60, false), (70, false)] {
+    fn all_is_well_some_time_after_a_trouble_and_after_the_start_of_the_gateway() {
+        const R: Micros = RECOVERY;
+        let mut circumstances = Circumstances { gateway_starts: vec![0, 5 * R], ..Circumstances::default() };
+        for (now, is_quiet) in
+            [(0, true), (1, true), (R + 9, false), (2 * R, true), (8 * R, false), (9 * R, false)]
+        {
             circumstances.note_quiet(now, is_quiet);
         }
-        assert!(circumstances.were_quiet(0, 10, 10));
-        assert!(!circumstances.were_quiet(0, 25, 11), "there was trouble in between");
-        assert!(circumstances.were_quiet(5, 40, 20));
-        assert!(!circumstances.were_quiet(25, 40, 16), "only from the first moment on");
-        assert!(!circumstances.were_quiet(20, 59, 10), "the gateway of 59 started at 50");
-        circumstances.note_quiet(80, true);
-        assert!(circumstances.were_quiet(0, 100, 20));
-        assert!(!circumstances.were_quiet(0, 100, 21));
+        let were_well = |from, until, long| circumstances.were_well(from, until, long);
+        assert!(were_well(0, R + 9, 9));
+        assert!(!were_well(0, R + 9, 10), "it takes time to recover");
+        assert!(!were_well(0, 2 * R + 9, 10), "there was trouble in between");
+        assert!(!were_well(0, 3 * R + 9, 10) && were_well(0, 3 * R + 10, 10));
+        assert!(!were_well(3 * R + 5, 3 * R + 14, 10), "only from the first moment on");
+        assert!(!were_well(0, 6 * R + 9, 10) && were_well(0, 6 * R + 10, 10), "the gateway started at 5 R");
+        assert!(
+            were_well(0, 9 * R, 2 * R) && !were_well(0, 9 * R, 2 * R + 1),
+            "the last trouble began at 8 R"
+        );
     }
 
     #[test]

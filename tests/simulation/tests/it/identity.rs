@@ -5,7 +5,7 @@ mod gate;
 mod sessions;
 
 use simulation::checker;
-use simulation::history::{Account, Answer, Call, Grant, History, Micros, Refusal, Request, Shown};
+use simulation::history::{Account, Answer, Call, Grant, History, Micros, RECOVERY, Refusal, Request, Shown};
 
 const SECOND: Micros = 1_000_000;
 
@@ -66,7 +66,10 @@ fn ada() -> Answer {
     shown("ada", "ada@x.org", "Ada")
 }
 
-/// Ada has an account and is logged in, with tokens 1; then what else happened, in a world that is well from 0 on.
+/// From when on what is promised of a platform that is well is kept in [`after_login`].
+const WELL: Micros = RECOVERY;
+
+/// Ada has an account and is logged in, with tokens 1; then what else happened, in a world that is quiet from 0 on.
 fn after_login(more: impl IntoIterator<Item = Call>) -> History {
     let mut history = History::default();
     history.call(call((1, 2), register("ada@x.org", "Ada", "pw1"), ada()));
