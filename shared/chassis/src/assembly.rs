@@ -12,14 +12,16 @@ use telemetry::Red;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::inbound::{Inbound, Kind, Stack};
+use crate::inbound::{Handler, Inbound, Kind, Stack};
 use crate::serve::{Server, Transport};
-use crate::{Check, Finding, Gate, Platform, Service, StartError, admin, grpc};
+use crate::{Check, Finding, Front, Gate, Platform, Service, StartError, admin, grpc};
 
 /// What a service is made of.
 pub struct Assembly {
     /// The edge API, which the gateway alone reaches.
     pub http: Router,
+    /// For the gateway: what the public reaches, in the place of an edge API of its own.
+    pub front: Option<Front>,
     /// The internal API.
     pub grpc: Routes,
     /// Who may call which method of it. What has no row is refused.
@@ -68,6 +70,7 @@ impl Assembly {
     pub fn new(trust_domain: &TrustDomain) -> Self {
         Self {
             http: Router::new(),
+            front: None,
             grpc: Routes::default(),
             allow: AllowTable::new(trust_domain),
             contracts: &[],
@@ -105,23 +108,29 @@ impl Assembly {
         binder.red.know_rpcs(methods.iter().map(String::as_str));
         let internal = grpc::routes(self.grpc, self.contracts, &allow, health.clone())?;
 
-        let edge = Gate::edge(&platform.trust_domain, metrics);
-        let edge = binder.stack(Kind::Http, edge, self.http);
-        let internal = binder.stack(Kind::Grpc, Gate::methods(allow, metrics), internal.into_axum_router());
-        let admin = binder.stack(Kind::Http, Gate::OPEN, admin::routes(health, metrics.clone()));
+        let (http, public_renewal) = match self.front {
+            Some(front) => binder.front(front).await?,
+            None => (binder.edge(self.http).await?, None),
+        };
+        let internal =
+            binder.stack(Kind::Grpc, Gate::methods(allow, metrics), routes(internal.into_axum_router()));
+        let admin = binder.stack(Kind::Http, Gate::OPEN, routes(admin::routes(health, metrics.clone())));
 
         let renewal = platform.renewal.clone().map(|renewal| renewal.of(identity.clone()));
-        let http = Transport::Mtls(identity.clone(), Alpn::H2OrHttp1);
         let grpc = Transport::Mtls(identity.clone(), Alpn::H2);
         Ok(Service {
-            http: binder.bind("http", listeners.http, http, edge).await?,
+            http,
             grpc: binder.bind("grpc", listeners.grpc, grpc, internal).await?,
             admin: binder.bind("admin", listeners.admin, Transport::Plain, admin).await?,
             platform: platform.clone(),
-            background: self.background.into_iter().chain(renewal).collect(),
+            background: self.background.into_iter().chain(renewal).chain(public_renewal).collect(),
             closing: self.closing,
         })
     }
+}
+
+fn routes(router: Router) -> Handler {
+    Handler::Routes(router)
 }
 
 /// What all listeners of a service share.
@@ -131,10 +140,30 @@ struct Binder<'a> {
 }
 
 impl Binder<'_> {
-    fn stack(&self, kind: Kind, gate: Gate, router: Router) -> Stack {
+    async fn edge(&self, router: Router) -> Result<Bound, StartError> {
+        let Platform { identity, trust_domain, metrics, listeners, .. } = self.platform;
+        let stack = self.stack(Kind::Http, Gate::edge(trust_domain, metrics), routes(router));
+        self.bind("http", listeners.http, Transport::Mtls(identity.clone(), Alpn::H2OrHttp1), stack).await
+    }
+
+    async fn front(&self, front: Front) -> Result<(Bound, Option<Background>), StartError> {
+        let Front { config, handler, largest_body } = front;
+        let (transport, renewal) = config
+            .transport(self.platform)
+            .map_err(|error| StartError::PublicCertificate(Box::new(error)))?;
+        let mut stack = self.stack(Kind::Http, Gate::OPEN, Handler::Raw(handler));
+        stack.bounds.body = largest_body;
+        let mut bound = self.bind("public", config.addr, transport, stack).await?;
+        if !config.sees_addresses() {
+            bound.server.limits.per_address = bound.server.limits.connections;
+        }
+        Ok((bound, renewal))
+    }
+
+    fn stack(&self, kind: Kind, gate: Gate, handler: Handler) -> Stack {
         let Platform { env, health, listeners, .. } = self.platform;
         let (env, red, health) = (env.clone(), self.red.clone(), health.clone());
-        Stack { kind, gate, router, bounds: listeners.bounds, env, red, health }
+        Stack { kind, gate, handler, bounds: listeners.bounds, env, red, health }
     }
 
     async fn bind(

@@ -30,7 +30,7 @@ const DETAILS: &str = "grpc-status-details-bin";
 
 /// The answer as it goes out: every problem in the shape of `kind`, and the request's id on it.
 pub(super) fn finished(kind: Kind, outcome: Result<Response, Problem>, id: &RequestId) -> Response {
-    let mut response = match outcome {
+    let response = match outcome {
         Ok(mut response) => match response.extensions_mut().remove::<Problem>() {
             Some(problem) => shaped(kind, &problem, id, response),
             None => match unshaped(kind, &response) {
@@ -43,6 +43,11 @@ pub(super) fn finished(kind: Kind, outcome: Result<Response, Problem>, id: &Requ
         },
         Err(problem) => shaped(kind, &problem, id, Response::default()),
     };
+    named(response, id)
+}
+
+/// The answer with the request's id on it.
+pub(super) fn named(mut response: Response, id: &RequestId) -> Response {
     let mut id = id.header();
     // HTTP/2 would remember it, and forget something for it that comes again.
     id.set_sensitive(true);

@@ -56,8 +56,12 @@ impl Town {
 
     /// The shop's platform, which listens on free ports.
     pub(crate) fn shop(&self) -> Platform {
-        let (trust_domain, identity) = (TrustDomain::default(), self.identity(SHOP.as_str()));
-        Platform::new(SHOP, self.env.clone(), identity, trust_domain, Listeners::local())
+        self.platform(SHOP)
+    }
+
+    pub(crate) fn platform(&self, service: ServiceName) -> Platform {
+        let (trust_domain, identity) = (TrustDomain::default(), self.identity(service.as_str()));
+        Platform::new(service, self.env.clone(), identity, trust_domain, Listeners::local())
     }
 
     /// The identity of a service, or of the operators.

@@ -11,3 +11,5 @@ mod handshake;
 mod identity;
 #[cfg(test)]
 mod local_ca;
+#[cfg(test)]
+mod public;
