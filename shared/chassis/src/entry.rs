@@ -150,7 +150,8 @@ impl ProcessConfig {
             return Err(StartError::OtherIdentity { mounted, expected });
         }
         let renewal = Renewal::new(move |identity| identity.reload(&cert, &key, &ca));
-        Ok(Platform::new(service, env, identity, trust_domain, self.listeners).with_renewal(renewal))
+        let platform = Platform::new(service, env, identity, trust_domain, self.listeners, self.discovery);
+        Ok(platform.with_renewal(renewal))
     }
 }
 
