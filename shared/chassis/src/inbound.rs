@@ -173,10 +173,7 @@ impl Inbound {
 
         let passed = self.pass(client, place, request, id.clone(), trace, measured.route());
         let outcome = passed.instrument(span.clone()).await;
-        let mut response = span.in_scope(|| match (handler, outcome) {
-            (Handler::Raw(_), Ok(response)) => answer::named(response, &id),
-            (_, outcome) => answer::finished(*kind, outcome, &id),
-        });
+        let mut response = span.in_scope(|| answer::finished(*kind, handler, outcome, &id));
         manners.apply(&mut response);
         measured.answered(response)
     }

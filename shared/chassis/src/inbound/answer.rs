@@ -21,7 +21,7 @@ use tracing::Span;
 use types::ErrorClass;
 
 use super::routes::Route;
-use super::{Kind, RequestId, request_id};
+use super::{Handler, Kind, RequestId, request_id};
 use crate::serve::{Busy, Place};
 use crate::{Health, Problem};
 
@@ -29,11 +29,17 @@ use crate::{Health, Problem};
 const DETAILS: &str = "grpc-status-details-bin";
 
 /// The answer as it goes out: every problem in the shape of `kind`, and the request's id on it.
-pub(super) fn finished(kind: Kind, outcome: Result<Response, Problem>, id: &RequestId) -> Response {
-    let response = match outcome {
-        Ok(mut response) => match response.extensions_mut().remove::<Problem>() {
-            Some(problem) => shaped(kind, &problem, id, response),
-            None => match unshaped(kind, &response) {
+pub(super) fn finished(
+    kind: Kind,
+    handler: &Handler,
+    outcome: Result<Response, Problem>,
+    id: &RequestId,
+) -> Response {
+    let mut response = match outcome {
+        Ok(mut response) => match (response.extensions_mut().remove::<Problem>(), handler) {
+            (Some(problem), _) => shaped(kind, &problem, id, response),
+            (None, Handler::Raw(_)) => response,
+            (None, Handler::Routes(_)) => match unshaped(kind, &response) {
                 Some(problem) => shaped(kind, &problem, id, response),
                 None => {
                     log_status(&response);
@@ -43,11 +49,6 @@ pub(super) fn finished(kind: Kind, outcome: Result<Response, Problem>, id: &Requ
         },
         Err(problem) => shaped(kind, &problem, id, Response::default()),
     };
-    named(response, id)
-}
-
-/// The answer with the request's id on it.
-pub(super) fn named(mut response: Response, id: &RequestId) -> Response {
     let mut id = id.header();
     // HTTP/2 would remember it, and forget something for it that comes again.
     id.set_sensitive(true);
