@@ -10,10 +10,10 @@ use std::time::Duration;
 use database::{Batch, CommitError, Database, ReadError};
 use runtime::{Clock, Deadline, Ids, Random};
 use secrecy::SecretString;
-use types::{Classify, Email, ErrorClass, FieldError, Id, UserId};
+use types::{Classify, Email, ErrorClass, FieldError, Id, Role, UserId};
 use uuid::Uuid;
 
-use crate::account::{Account, Change, NewAccount, Role};
+use crate::account::{Account, Change, NewAccount};
 use crate::password::{HashError, NewPassword, PasswordHash, Passwords, Verdict};
 use crate::store;
 

@@ -36,7 +36,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
         (platform.env.ids.clone(), platform.env.clock.clone(), platform.env.random.clone());
     let directory = Directory { database: database.clone(), passwords, ids, clock, random };
     let assembly = Assembly {
-        http: http::routes(directory.clone()),
+        http: http::edge(directory.clone()),
         grpc: grpc::routes(&directory),
         allow: grpc::allow(&platform.trust_domain),
         contracts: &[proto::DESCRIPTOR_SET],

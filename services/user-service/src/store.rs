@@ -2,9 +2,9 @@
 
 use database::{Batch, Database, ReadError, Row, Sql, params};
 use runtime::Deadline;
-use types::{Email, UserId};
+use types::{Email, Role, UserId};
 
-use crate::account::{Account, Name, Role};
+use crate::account::{Account, Name};
 use crate::password::PasswordHash;
 
 /// The constraint that keeps an address from having two accounts.

@@ -149,7 +149,8 @@ impl ProcessConfig {
             return Err(StartError::OtherIdentity { mounted, expected });
         }
         let renewal = Renewal::new(move |identity| identity.reload(&cert, &key, &ca));
-        Ok(Platform::new(service, env, identity, trust_domain, self.listeners).with_renewal(renewal))
+        let platform = Platform::new(service, env, identity, trust_domain, self.listeners);
+        Ok(platform.with_issuer(self.issuer).with_renewal(renewal))
     }
 }
 

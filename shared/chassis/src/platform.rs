@@ -1,5 +1,5 @@
 use runtime::Env;
-use service_auth::{Identity, TrustDomain};
+use service_auth::{Identity, Issuer, TrustDomain};
 use telemetry::Metrics;
 use types::ServiceName;
 
@@ -22,6 +22,8 @@ pub struct Platform {
     pub renewal: Option<Renewal>,
     /// The workloads it believes in at all.
     pub trust_domain: TrustDomain,
+    /// Whose access tokens it takes.
+    pub issuer: Issuer,
     /// What it counts.
     pub metrics: Metrics,
     /// What it says of itself.
@@ -31,7 +33,8 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// The platform of `service`, with nothing counted and nothing started yet.
+    /// The platform of `service`, with nothing counted and nothing started yet, on which access tokens are from the
+    /// default issuer.
     pub fn new(
         service: ServiceName,
         env: Env,
@@ -50,8 +53,14 @@ impl Platform {
             "When the service's certificate ends",
             move || ends.expires_at().millis() / 1_000,
         );
-        let health = Health::new();
-        Self { service, env, identity, renewal: None, trust_domain, metrics, health, listeners }
+        let (health, issuer) = (Health::new(), Issuer::default());
+        Self { service, env, identity, renewal: None, trust_domain, issuer, metrics, health, listeners }
+    }
+
+    /// The same, on which access tokens are from `issuer`.
+    #[must_use]
+    pub fn with_issuer(self, issuer: Issuer) -> Self {
+        Self { issuer, ..self }
     }
 
     /// The same, whose certificate is renewed while the service runs.

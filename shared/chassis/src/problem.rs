@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
+use service_auth::TokenError;
 use types::{Classify, ErrorClass, FieldError};
 
 /// Why a request was not answered as asked.
@@ -21,14 +22,31 @@ pub struct Problem {
     status: StatusCode,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
+    challenge: &'static str,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
+
+/// What a 401 asks for (RFC 6750, section 3): a token, or another one.
+const TOKEN_WANTED: &str = "Bearer";
+const OTHER_TOKEN_WANTED: &str = r#"Bearer error="invalid_token""#;
 
 impl Problem {
     /// A problem of `class`. `detail` is for the person who sent the request.
     pub fn new(class: ErrorClass, detail: impl Into<Cow<'static, str>>) -> Self {
         let (status, _) = status_and_title(class);
-        Self { class, status, detail: detail.into(), errors: Vec::new(), cause: None }
+        let (errors, challenge) = (Vec::new(), TOKEN_WANTED);
+        Self { class, status, detail: detail.into(), errors, challenge, cause: None }
+    }
+
+    /// A request has no access token, and needs one.
+    pub fn no_token() -> Self {
+        Self::new(ErrorClass::Unauthenticated, "an access token is required")
+    }
+
+    /// A request has an access token that is not taken.
+    pub fn bad_token(error: TokenError) -> Self {
+        let problem = Self::new(error.class(), format!("the access token {error}"));
+        Self { challenge: OTHER_TOKEN_WANTED, cause: Some(Arc::new(error)), ..problem }
     }
 
     /// Fields of the request are wrong.
@@ -86,7 +104,7 @@ impl Problem {
             }
             // RFC 9110, section 15.5.2: a 401 must say how to authenticate.
             ErrorClass::Unauthenticated => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(self.challenge));
             }
             _ => {}
         }

@@ -3,7 +3,7 @@ use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
 
-use service_auth::{DEFAULT_TRUST_DOMAIN, TrustDomain};
+use service_auth::{DEFAULT_TRUST_DOMAIN, Issuer, TrustDomain};
 use telemetry::{LogFormat, Logs, LogsError};
 
 use crate::{Configure, Listeners, Settings};
@@ -15,6 +15,8 @@ pub struct ProcessConfig {
     pub log: LogConfig,
     /// Who it is.
     pub identity: IdentityFiles,
+    /// Whose access tokens it takes.
+    pub issuer: Issuer,
     /// Where it listens.
     pub listeners: Listeners,
     /// Heavy computations, such as password hashes, that run at once.
@@ -73,6 +75,14 @@ pub fn compute_threads(settings: &mut Settings) -> usize {
     settings.number("COMPUTE_THREADS", processors, 1..=MOST_THREADS)
 }
 
+/// Whose access tokens are taken, and issued: `TOKEN_ISSUER` and `TOKEN_AUDIENCE`, the same in every service.
+pub fn issuer(settings: &mut Settings) -> Issuer {
+    let default = Issuer::default();
+    let issuer = settings.text("TOKEN_ISSUER", &default.issuer);
+    let audience = settings.text("TOKEN_AUDIENCE", &default.audience);
+    Issuer { issuer, audience }
+}
+
 /// Where a service's identity is mounted, by cert-manager, SPIRE, Vault or `flotilla`.
 #[derive(Debug)]
 pub struct IdentityFiles {
@@ -91,6 +101,7 @@ impl Configure for ProcessConfig {
         Self {
             log: LogConfig::configure_or(LogFormat::Json, settings),
             identity: IdentityFiles::configure(settings),
+            issuer: issuer(settings),
             listeners: Listeners::configure(settings),
             compute_threads: compute_threads(settings),
         }

@@ -9,10 +9,10 @@ use proto::flotilla::users::v1::{
     VerifyCredentialsRequest, VerifyCredentialsResponse,
 };
 use tonic::{Request, Response, Status, async_trait};
-use types::{FieldError, UserId};
+use types::{FieldError, Role, RoleError, UserId};
 
 use super::{deadline_of, parse, wrong};
-use crate::account::{Account, Change, Role, RoleError};
+use crate::account::{Account, Change};
 use crate::directory::{Directory, DirectoryError};
 
 pub(super) fn service(directory: Directory) -> AccountsServiceServer<impl AccountsService> {

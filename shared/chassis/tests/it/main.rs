@@ -14,3 +14,4 @@ mod serving;
 mod settings;
 mod slow;
 mod town;
+mod users;

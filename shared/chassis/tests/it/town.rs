@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use chassis::{Listeners, Platform};
+use http::request::Builder;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -85,10 +86,20 @@ impl Town {
 
     /// The same, where the connection may be cut before the answer.
     pub(crate) async fn try_get(&self, caller: &str, addr: SocketAddr, path: &str) -> hyper::Result<Answer> {
+        self.send(caller, addr, Request::get(format!("https://shop{path}"))).await
+    }
+
+    /// Sends a request to the shop's edge API as `caller`.
+    pub(crate) async fn send(
+        &self,
+        caller: &str,
+        addr: SocketAddr,
+        request: Builder,
+    ) -> hyper::Result<Answer> {
         let io = TokioIo::new(self.secured(caller, addr).await);
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
-        let request = Request::get(format!("https://shop{path}")).body(Empty::<Bytes>::new()).unwrap();
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
         // The connection ends with its sender.
         let exchange = async move { read(sender.send_request(request).await?).await };
         tokio::join!(exchange, connection).0

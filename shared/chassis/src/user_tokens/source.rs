@@ -1,0 +1,61 @@
+use std::sync::Arc;
+
+use service_auth::{KeySet, TokenVerifier};
+use tokio::sync::watch;
+
+use super::UserTokens;
+use super::asking::{Asking, Keeper, NoAnswer};
+use crate::{Background, Platform};
+
+/// Where the keys that access tokens are checked with come from.
+#[derive(Clone, Debug, Default)]
+pub enum KeySource {
+    /// From the service that issues the tokens.
+    #[default]
+    Issuer,
+    /// From the service itself, which issues them: the keys now, and every later set.
+    Own(watch::Receiver<KeySet>),
+}
+
+impl UserTokens {
+    /// The check on `platform`, and what keeps its keys as `source` tells them.
+    pub fn new(platform: &Platform, source: KeySource) -> (Self, Background) {
+        let verifier = TokenVerifier::new(platform.issuer.clone(), &platform.env.clock);
+        match source {
+            KeySource::Own(keys) => Self::own(verifier, keys),
+            KeySource::Issuer => Self::asking(platform, verifier),
+        }
+    }
+
+    fn own(verifier: TokenVerifier, mut keys: watch::Receiver<KeySet>) -> (Self, Background) {
+        verifier.set_keys(&keys.borrow_and_update());
+        let kept = verifier.clone();
+        let background = Background::new(NAME, move |stop| async move {
+            let following = async {
+                while keys.changed().await.is_ok() {
+                    kept.set_keys(&keys.borrow_and_update());
+                }
+            };
+            stop.run_until_cancelled(following).await;
+        });
+        (verifier.into(), background)
+    }
+
+    fn asking(platform: &Platform, verifier: TokenVerifier) -> (Self, Background) {
+        let asking = Arc::new(Asking::default());
+        let tokens = Self { verifier: verifier.clone(), asking: Some(Arc::clone(&asking)) };
+        let keeper = Keeper::new(verifier, &platform.env.clock, &platform.env.random, &platform.metrics);
+        let background = Background::new(NAME, move |stop| async move {
+            asking.keep(&keeper, fetch, stop).await;
+        });
+        (tokens, background)
+    }
+}
+
+/// The task's name.
+const NAME: &str = "token keys";
+
+/// Asks the issuer.
+async fn fetch() -> Result<KeySet, NoAnswer> {
+    Err("nobody can be asked yet".into())
+}
