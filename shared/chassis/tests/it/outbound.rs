@@ -56,7 +56,7 @@ async fn a_service_is_known_while_it_serves_and_no_more_when_it_begins_to_end() 
         assert_eq!(**known.borrow_and_update(), [Endpoint { http: addrs.http, grpc: addrs.grpc }]);
         assert_eq!(town.until_ready_is(addrs.admin, StatusCode::OK).await.status, StatusCode::OK);
         shutdown.cancel();
-        known.changed().await.unwrap();
+        town.until_ready_is(addrs.admin, StatusCode::SERVICE_UNAVAILABLE).await;
         assert!(known.borrow_and_update().is_empty());
         town.get(GATEWAY, addrs.http, "/tea").await.body
     };

@@ -51,7 +51,7 @@ async fn a_call_that_says_nothing_of_its_own_has_a_deadline_all_the_same() {
 async fn nobody_waits_beyond_the_deadline() {
     let town = Town::new();
     let _registered = town.register(1);
-    town.grpc(1, |_| std::future::pending().boxed());
+    town.grpc(1, |_| tokio::time::sleep(Duration::from_secs(60)).map(|()| Ok("tea".to_owned())).boxed());
     let began = Instant::now();
     let error = town.call(Deadline::within(Duration::from_secs(2))).await.unwrap_err();
     assert_eq!(began.elapsed(), Duration::from_secs(2));

@@ -131,9 +131,15 @@ impl Shop {
 
     /// Waits until no more than `count` connections are open.
     pub(crate) async fn until_open(&self, count: usize) {
-        while self.0.open.load(Ordering::Relaxed) > count {
+        /// More than any task takes to hear of an end.
+        const MOST_TURNS: usize = 10_000;
+        for _ in 0..MOST_TURNS {
+            if self.0.open.load(Ordering::Relaxed) <= count {
+                return;
+            }
             tokio::task::yield_now().await;
         }
+        panic!("{} connections stay open", self.0.open.load(Ordering::Relaxed));
     }
 }
 
