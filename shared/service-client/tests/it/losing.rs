@@ -124,6 +124,19 @@ async fn a_connection_that_was_lost_between_two_calls_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_is_not_used_for_so_long_that_the_callee_ends_it() {
+    let town = Town::new();
+    let _registered = town.register(1);
+    let shop = town.grpc(1, |_| async { Ok("tea".to_owned()) }.boxed());
+    for connections in 1..4 {
+        assert_eq!(town.call_patiently().await.unwrap(), "tea");
+        assert_eq!(shop.accepted(), connections);
+        tokio::time::advance(Duration::from_secs(25 * 60)).await;
+    }
+    shop.until_open(1).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_gives_no_sign_of_life_is_not_used_again() {
     let town = Town::new();
     let _registered = town.register(1);

@@ -87,6 +87,23 @@ async fn a_connection_is_not_used_so_late_that_the_callee_may_be_closing_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_is_not_used_for_so_long_that_the_callee_ends_it() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    let shop = tea(&town);
+    for _ in 0..30 {
+        get(&client, "/", PATIENCE).await.unwrap();
+        tokio::time::advance(Duration::from_secs(50)).await;
+    }
+    assert_eq!(shop.accepted(), 1);
+    get(&client, "/", PATIENCE).await.unwrap();
+    get(&client, "/", PATIENCE).await.unwrap();
+    assert_eq!(shop.accepted(), 2);
+    shop.until_open(1).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn so_many_requests_are_on_their_way_at_once_and_the_others_wait_for_their_turn() {
     let town = Town::new();
     let client = town.client();
