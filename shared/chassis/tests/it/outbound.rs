@@ -7,13 +7,13 @@ use axum::body::Body;
 use axum::routing::get;
 use chassis::{Assembly, Background, Platform};
 use discovery::Endpoint;
-use futures_util::stream;
+use futures_util::{FutureExt as _, stream};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use runtime::Deadline;
 use service_client::{CallError, Channel, SendError, request, streaming};
 use telemetry::TraceContext;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -125,6 +125,46 @@ async fn the_callee_keeps_the_deadline_and_goes_on_with_the_trace_and_nobody_els
     };
     let (end, ()) = tokio::join!(service.run(shutdown.clone()), calling);
     assert_eq!(end, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_requests_at_once_are_all_answered_over_as_many_connections() {
+    const AT_ONCE: usize = 40;
+    let town = Town::new();
+    let shop = town.shop();
+    let gateway = town.platform(GATEWAY, &shop.discovery);
+    let service = assembly(&shop).bind(&shop).await.unwrap();
+    let (shutdown, mut known) = (CancellationToken::new(), shop.discovery.watch(&SHOP));
+    let proxy = gateway.outbound().http(&SHOP);
+    let asking = async {
+        known.wait_for(|known| !known.is_empty()).await.unwrap();
+        let (told, mut answers) = mpsc::channel(AT_ONCE);
+        for _ in 0..AT_ONCE {
+            let (proxy, told) = (proxy.clone(), told.clone());
+            gateway.env.tasks.spawn("asking", async move {
+                for _ in 0..50 {
+                    let answer = proxy.send(Request::get("/tea").body(Body::empty()).unwrap(), soon()).await;
+                    let body = answer.unwrap().into_body().collect().await.unwrap().to_bytes();
+                    told.send(body).await.unwrap();
+                }
+            });
+        }
+        drop(told);
+        let mut answered = 0;
+        while let Some(body) = answers.recv().await {
+            assert_eq!(body, "tea");
+            answered += 1;
+        }
+        assert_eq!(answered, 50 * AT_ONCE);
+        let running = gateway.env.tasks.running();
+        let connections = running.iter().find(|(name, _)| *name == "outbound connection");
+        // One that has just been given back may not be ready yet for whoever comes next.
+        assert!(connections.is_some_and(|(_, count)| *count <= 2 * AT_ONCE), "{running:?}");
+        shutdown.cancel();
+    };
+    let (end, ()) = tokio::join!(service.run(shutdown.clone()), asking);
+    assert_eq!(end, Ok(()));
+    assert_eq!(gateway.env.tasks.fault().now_or_never(), None);
 }
 
 #[tokio::test]
