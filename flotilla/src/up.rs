@@ -1,11 +1,13 @@
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use chassis::{
     Failure, Listeners, LogConfig, Platform, RunError, Service, Settings, Sources, VERSION, compute_threads,
     finish_all, live, raise_file_limit,
 };
 use database::SqliteConfig;
+use discovery::{Discover, Registry};
 use futures_util::future::join_all;
 use runtime::Env;
 use telemetry::LogFormat;
@@ -63,11 +65,17 @@ impl<C> Member<C> {
         (settings, Self { name, listeners, config })
     }
 
-    fn platform(&self, env: &Env, data: &DataDir) -> Result<Platform, DataDirError> {
+    fn platform(
+        &self,
+        env: &Env,
+        data: &DataDir,
+        discovery: &Arc<dyn Discover>,
+    ) -> Result<Platform, DataDirError> {
         let identity = data.identity(&self.name)?;
         let trust_domain = data.authority().trust_domain().clone();
+        let (env, discovery) = (env.with_own_tasks(), Arc::clone(discovery));
         let platform =
-            Platform::new(self.name.clone(), env.with_own_tasks(), identity, trust_domain, self.listeners);
+            Platform::new(self.name.clone(), env, identity, trust_domain, self.listeners, discovery);
         Ok(platform.with_renewal(data.renewal()))
     }
 }
@@ -81,7 +89,8 @@ async fn start(
     let env = Env::system(threads);
     let data = DataDir::open(data_dir, &env.clock)?;
     let operator = data.write_operator()?;
-    let platform = users.platform(&env, &data)?;
+    let services: Arc<dyn Discover> = Arc::new(Registry::default());
+    let platform = users.platform(&env, &data, &services)?;
     let users = user_service::build(users.config, platform).await.map_err(Failure::from)?;
     let table = Table(vec![Row {
         service: USER_SERVICE.to_string(),

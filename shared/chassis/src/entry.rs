@@ -149,7 +149,7 @@ impl ProcessConfig {
             return Err(StartError::OtherIdentity { mounted, expected });
         }
         let renewal = Renewal::new(move |identity| identity.reload(&cert, &key, &ca));
-        let platform = Platform::new(service, env, identity, trust_domain, self.listeners);
+        let platform = Platform::new(service, env, identity, trust_domain, self.listeners, self.discovery);
         Ok(platform.with_issuer(self.issuer).with_renewal(renewal))
     }
 }

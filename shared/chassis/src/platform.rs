@@ -1,5 +1,9 @@
+use std::sync::Arc;
+
+use discovery::Discover;
 use runtime::Env;
 use service_auth::{Identity, Issuer, TrustDomain};
+use service_client::Outbound;
 use telemetry::Metrics;
 use types::ServiceName;
 
@@ -30,6 +34,9 @@ pub struct Platform {
     pub health: Health,
     /// Where it is to listen.
     pub listeners: Listeners,
+    /// Where the others are, and where it makes itself known.
+    pub discovery: Arc<dyn Discover>,
+    outbound: Outbound,
 }
 
 impl Platform {
@@ -41,6 +48,7 @@ impl Platform {
         identity: Identity,
         trust_domain: TrustDomain,
         listeners: Listeners,
+        discovery: Arc<dyn Discover>,
     ) -> Self {
         let metrics = Metrics::new(&service, VERSION);
         let compute = env.compute.clone();
@@ -54,7 +62,26 @@ impl Platform {
             move || ends.expires_at().millis() / 1_000,
         );
         let (health, issuer) = (Health::new(), Issuer::default());
-        Self { service, env, identity, renewal: None, trust_domain, issuer, metrics, health, listeners }
+        let outbound = Outbound::new(&env, &identity, &trust_domain, &discovery);
+        let renewal = None;
+        Self {
+            service,
+            env,
+            identity,
+            renewal,
+            trust_domain,
+            issuer,
+            metrics,
+            health,
+            listeners,
+            discovery,
+            outbound,
+        }
+    }
+
+    /// The way to the other services, one for all of this one. It ends with the service.
+    pub fn outbound(&self) -> Outbound {
+        self.outbound.clone()
     }
 
     /// The same, on which access tokens are from `issuer`.

@@ -10,6 +10,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use service_auth::TokenError;
+use tonic::Status;
 use types::{Classify, ErrorClass, FieldError};
 
 /// Why a request was not answered as asked.
@@ -24,6 +25,8 @@ pub struct Problem {
     errors: Vec<FieldError>,
     challenge: &'static str,
     cause: Option<Arc<dyn Error + Send + Sync>>,
+    /// Whether it is the service that calls who may not, whatever the user may.
+    refuses_caller: bool,
 }
 
 /// What a 401 asks for (RFC 6750, section 3): a token, or another one.
@@ -34,8 +37,13 @@ impl Problem {
     /// A problem of `class`. `detail` is for the person who sent the request.
     pub fn new(class: ErrorClass, detail: impl Into<Cow<'static, str>>) -> Self {
         let (status, _) = status_and_title(class);
-        let (errors, challenge) = (Vec::new(), TOKEN_WANTED);
-        Self { class, status, detail: detail.into(), errors, challenge, cause: None }
+        let (detail, errors, challenge) = (detail.into(), Vec::new(), TOKEN_WANTED);
+        Self { class, status, detail, errors, challenge, cause: None, refuses_caller: false }
+    }
+
+    /// The service that calls may not do so, whatever the user may.
+    pub(crate) fn of_refused_caller(detail: String) -> Self {
+        Self { refuses_caller: true, ..Self::new(ErrorClass::Forbidden, detail) }
     }
 
     /// A request has no access token, and needs one.
@@ -86,6 +94,14 @@ impl Problem {
     /// The fields that are wrong.
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
+    }
+
+    /// The status that tells it over gRPC.
+    pub(crate) fn grpc_status(&self) -> Status {
+        if self.refuses_caller {
+            return proto::status::of_refused_caller(&self.detail);
+        }
+        proto::status::of(self.class, &self.detail, &self.errors)
     }
 
     /// What brought it about, for the log alone.

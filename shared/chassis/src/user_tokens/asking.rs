@@ -12,6 +12,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+/// Longer than an issuer takes that is well.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
 /// How the issuer's answer, or that there is none, reaches those who wait for it.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
@@ -60,8 +63,6 @@ impl Asking {
     const FIRST_PAUSE: Duration = Duration::from_millis(10);
     /// While there are no keys, nobody is served.
     const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-    /// Longer than an issuer takes that is well.
-    const PATIENCE: Duration = Duration::from_secs(2);
     /// How long a request waits for keys.
     const WAIT: Duration = Duration::from_secs(1);
 
@@ -107,7 +108,7 @@ impl Asking {
     async fn once(&self, keeper: &Keeper, answer: impl Future<Output = Result<KeySet, NoAnswer>>) -> bool {
         let before = *self.rounds.borrow();
         self.rounds.send_modify(|round| (round.began, round.is_under_way) = (Some(Instant::now()), true));
-        let answer = match Deadline::within(Self::PATIENCE).bound(answer).await {
+        let answer = match Deadline::within(PATIENCE).bound(answer).await {
             Ok(answer) => answer,
             Err(elapsed) => Err(elapsed.into()),
         };

@@ -1,10 +1,15 @@
 use std::sync::Arc;
 
+use proto::flotilla::auth::v1::GetKeysRequest;
+use proto::flotilla::auth::v1::tokens_service_client::TokensServiceClient;
+use runtime::Deadline;
 use service_auth::{KeySet, TokenVerifier};
+use service_client::{CallError, Channel};
 use tokio::sync::watch;
+use types::ServiceName;
 
 use super::UserTokens;
-use super::asking::{Asking, Keeper, NoAnswer};
+use super::asking::{Asking, Keeper, NoAnswer, PATIENCE};
 use crate::{Background, Platform};
 
 /// Where the keys that access tokens are checked with come from.
@@ -45,8 +50,9 @@ impl UserTokens {
         let asking = Arc::new(Asking::default());
         let tokens = Self { verifier: verifier.clone(), asking: Some(Arc::clone(&asking)) };
         let keeper = Keeper::new(verifier, &platform.env.clock, &platform.env.random, &platform.metrics);
+        let issuer = TokensServiceClient::new(platform.outbound().grpc(&ISSUER));
         let background = Background::new(NAME, move |stop| async move {
-            asking.keep(&keeper, fetch, stop).await;
+            asking.keep(&keeper, || fetch(issuer.clone()), stop).await;
         });
         (tokens, background)
     }
@@ -55,7 +61,12 @@ impl UserTokens {
 /// The task's name.
 const NAME: &str = "token keys";
 
+/// The service that issues access tokens.
+const ISSUER: ServiceName = ServiceName::new("auth-service");
+
 /// Asks the issuer.
-async fn fetch() -> Result<KeySet, NoAnswer> {
-    Err("nobody can be asked yet".into())
+async fn fetch(mut issuer: TokensServiceClient<Channel>) -> Result<KeySet, NoAnswer> {
+    let question = service_client::request(GetKeysRequest {}, Deadline::within(PATIENCE), None);
+    let answer = issuer.get_keys(question).await.map_err(CallError::from)?.into_inner();
+    Ok(KeySet::from_jwks(&answer.jwks)?)
 }
