@@ -8,6 +8,7 @@ mod revocation;
 mod keys;
 pub mod config;
 mod store;
+mod limits;
 
 use database::{Migration, migration};
 

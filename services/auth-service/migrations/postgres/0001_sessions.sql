@@ -22,10 +22,12 @@ CREATE TABLE sessions (
     -- SHA-256 of the folded address that was logged in with.
     login      BYTEA            NOT NULL,
     address    TEXT COLLATE "C" NOT NULL,
+    -- Of the address: what somebody keeps where addresses change.
+    network    TEXT COLLATE "C" NOT NULL,
     user_agent TEXT             NOT NULL
 );
 CREATE INDEX sessions_of_user ON sessions (user_id) WHERE NOT ended;
-CREATE INDEX sessions_by_login ON sessions (login, address);
+CREATE INDEX sessions_by_login ON sessions (login, network);
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);
 
 -- The refresh tokens, spent ones included: whoever presents one of those again may have stolen it.

@@ -1,5 +1,8 @@
 //! The signing keys in the hands of one replica: made, read and handed on.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,3 @@
-use std::net::IpAddr;
-
 use database::{Batch, Database, ReadError, Row, Sql, params};
 use runtime::Deadline;
 use types::{SessionId, Timestamp, UserId};
@@ -8,7 +6,7 @@ use uuid::Uuid;
 use crate::refresh::{Presented, Spent, Successor};
 use crate::refresh_token::TokenHash;
 use crate::revocation;
-use crate::session::{LoginName, MOST_SESSIONS, Origin, Session, UserAgent};
+use crate::session::{LoginName, MOST_SESSIONS, Network, Origin, Session, UserAgent};
 
 /// The moment at which sessions end, and what follows from it for their access tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +42,8 @@ const RAISE: Sql = Sql::new(
 
 const INSERT_SESSION: Sql = Sql::new(
     "INSERT INTO sessions \
-     (id, user_id, version, created_at, used_at, expires_at, ended, login, address, user_agent) \
-     VALUES ($1, $2, $3, $4, $5, $6, FALSE, $7, $8, $9)",
+     (id, user_id, version, created_at, used_at, expires_at, ended, login, address, network, user_agent) \
+     VALUES ($1, $2, $3, $4, $5, $6, FALSE, $7, $8, $9, $10)",
 );
 
 const INSERT_TOKEN: Sql =
@@ -126,7 +124,7 @@ const LIVE: Sql = Sql::new(
 
 const IS_LIVE: Sql = Sql::new("SELECT 1 FROM sessions WHERE id = $1 AND NOT ended AND expires_at > $2");
 
-const IS_KNOWN: Sql = Sql::new("SELECT 1 FROM sessions WHERE login = $1 AND address = $2 LIMIT 1");
+const IS_KNOWN: Sql = Sql::new("SELECT 1 FROM sessions WHERE login = $1 AND network = $2 LIMIT 1");
 
 /// Lets the batch begin a session with its first token, unless the account has changed since `session.version` in a
 /// way that ends sessions: then it touches no row of `accounts` and fails. The oldest session makes room.
@@ -136,12 +134,9 @@ pub(crate) fn begin(batch: &mut Batch, session: &Session, login: &LoginName, tok
     locked(batch, *user).run(KNOW, params![*user]).require(1, ADMIT, params![*user, *version]);
     batch.run(REVOKE_SURPLUS, params![ending.now, ending.until, *user, others]);
     batch.run(END_SURPLUS, params![ending.now, *user, others]);
-    let (address, agent) = (origin.address.to_string(), origin.user_agent.as_str());
-    batch.expect(
-        1,
-        INSERT_SESSION,
-        params![*id, *user, *version, *created_at, *used_at, *expires_at, login.as_bytes(), address, agent],
-    );
+    let mut row = params![*id, *user, *version, *created_at, *used_at, *expires_at, login.as_bytes()];
+    row.extend(params![origin.address.to_string(), origin.network().to_string(), origin.user_agent.as_str()]);
+    batch.expect(1, INSERT_SESSION, row);
     batch.expect(1, INSERT_TOKEN, params![token.as_bytes(), *id, *created_at]);
 }
 
@@ -247,14 +242,14 @@ pub(crate) async fn is_live(
     Ok(database.query_opt(IS_LIVE, params![session, now], deadline).await?.is_some())
 }
 
-/// Whether somebody has logged in by this name from this address, as far as is remembered.
+/// Whether somebody has logged in by this name from this network, as far as is remembered.
 pub(crate) async fn is_known(
     database: &Database,
     login: &LoginName,
-    address: IpAddr,
+    network: Network,
     deadline: Deadline,
 ) -> Result<bool, ReadError> {
-    let params = params![login.as_bytes(), address.to_string()];
+    let params = params![login.as_bytes(), network.to_string()];
     Ok(database.query_opt(IS_KNOWN, params, deadline).await?.is_some())
 }
 

@@ -10,7 +10,7 @@ use crate::keys::StoredKey;
 use crate::refresh::{Presented, Spent, Successor};
 use crate::refresh_token::{RefreshToken, TokenHash};
 use crate::revocation::Subject;
-use crate::session::{LoginName, MOST_SESSIONS, Origin, Session, UserAgent};
+use crate::session::{LoginName, MOST_SESSIONS, Network, Origin, Session, UserAgent};
 
 const START: Timestamp = Timestamp::from_micros(1_785_000_000_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -222,11 +222,12 @@ on_both_databases! {
         assert_eq!(world.revoked().await, [Subject::Session(begun[0]), Subject::Session(begun[1])]);
     }
 
-    async fn an_address_is_known_by_the_sessions_that_began_there(world: &World) {
+    async fn a_network_is_known_by_the_sessions_that_began_there(world: &World) {
         let (session, _) = world.begin(world.env.ids.next(), START).await;
         world.commit(|batch| end_session(batch, session.user, session.id, Ending::at(at(1)))).await.unwrap();
         let known = async |name: &str, address: [u8; 4]| {
-            is_known(&world.database, &LoginName::new(name), address.into(), soon()).await.unwrap()
+            let network = Network::of(address.into());
+            is_known(&world.database, &LoginName::new(name), network, soon()).await.unwrap()
         };
         assert!(known("ADA@example.com", [192, 0, 2, 7]).await);
         assert!(!known("ada@example.com", [192, 0, 2, 8]).await);
@@ -286,18 +287,4 @@ on_both_databases! {
         assert_eq!(world.live(session.user, at(10)).await, [young.id]);
         assert_eq!(world.revoked().await, []);
     }
-}
-
-#[tokio::test]
-async fn of_replicas_that_start_at_once_all_sign_with_one_key() {
-    use crate::keys::{Keyring, SealingKey};
-    World::on_sqlite(async |world| {
-        let open = || Keyring::open(&world.env, &world.database, SealingKey::new(&[1; 32]), soon());
-        let rings = futures_util::future::try_join_all((0..8).map(|_| open())).await.unwrap();
-        let now = world.env.clock.now();
-        let kids: Vec<_> =
-            rings.iter().map(|ring| ring.schedule().signer(now).signing.kid().to_owned()).collect();
-        assert!(kids.iter().all(|kid| *kid == kids[0]), "{kids:?}");
-    })
-    .await;
 }
