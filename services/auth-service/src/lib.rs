@@ -9,6 +9,11 @@ mod keys;
 pub mod config;
 mod store;
 mod limits;
+mod asking;
+mod accounts;
+mod feed;
+mod changes;
+mod housekeeping;
 
 use database::{Migration, migration};
 
