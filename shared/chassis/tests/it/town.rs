@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use chassis::{Listeners, Platform};
-use discovery::Registry;
+use discovery::{Discover, Registry};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -58,9 +58,19 @@ impl Town {
 
     /// The shop's platform, which listens on free ports.
     pub(crate) fn shop(&self) -> Platform {
-        let (trust_domain, identity) = (TrustDomain::default(), self.identity(SHOP.as_str()));
-        let discovery = Arc::new(Registry::default());
-        Platform::new(SHOP, self.env.clone(), identity, trust_domain, Listeners::local(), discovery)
+        let discovery: Arc<dyn Discover> = Arc::new(Registry::default());
+        self.platform_in(&self.env, SHOP.as_str(), &discovery)
+    }
+
+    /// The platform of another service, with tasks of its own, which finds the others by `discovery`.
+    pub(crate) fn platform(&self, name: &str, discovery: &Arc<dyn Discover>) -> Platform {
+        self.platform_in(&self.env.with_own_tasks(), name, discovery)
+    }
+
+    fn platform_in(&self, env: &Env, name: &str, discovery: &Arc<dyn Discover>) -> Platform {
+        let (trust_domain, identity) = (TrustDomain::default(), self.identity(name));
+        let (name, listeners) = (name.parse().unwrap(), Listeners::local());
+        Platform::new(name, env.clone(), identity, trust_domain, listeners, Arc::clone(discovery))
     }
 
     /// The identity of a service, or of the operators.
