@@ -46,7 +46,7 @@ pub use serve::{Drained, Limits, Server, Transport};
 pub use service::{Addrs, RunError, Service};
 pub use settings::{
     ConfigFile, Configure, Flags, Place, SettingError, SettingErrors, Settings, Sources, Vars,
-    database_config, discovery_config, finish_all,
+    database_config, discovery_config, finish_all, read_duration, read_size, show_duration, show_size,
 };
 pub use signals::{Impatient, live};
 pub use start::StartError;

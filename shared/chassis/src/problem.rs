@@ -24,6 +24,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     challenge: &'static str,
+    retry_after: u64,
     cause: Option<Arc<dyn Error + Send + Sync>>,
     /// Whether it is the service that calls who may not, whatever the user may.
     refuses_caller: bool,
@@ -33,12 +34,23 @@ pub struct Problem {
 const TOKEN_WANTED: &str = "Bearer";
 const OTHER_TOKEN_WANTED: &str = r#"Bearer error="invalid_token""#;
 
+/// Seconds: long enough to pass a short disturbance and short enough to go unnoticed.
+const SOON: u64 = 1;
+
 impl Problem {
     /// A problem of `class`. `detail` is for the person who sent the request.
     pub fn new(class: ErrorClass, detail: impl Into<Cow<'static, str>>) -> Self {
         let (status, _) = status_and_title(class);
-        let (detail, errors, challenge) = (detail.into(), Vec::new(), TOKEN_WANTED);
-        Self { class, status, detail, errors, challenge, cause: None, refuses_caller: false }
+        Self {
+            class,
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            challenge: TOKEN_WANTED,
+            retry_after: SOON,
+            cause: None,
+            refuses_caller: false,
+        }
     }
 
     /// The service that calls may not do so, whatever the user may.
@@ -81,6 +93,13 @@ impl Problem {
         self.class
     }
 
+    /// The same, with how long to wait before another try, in whole seconds.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = seconds;
+        self
+    }
+
     /// The HTTP status it is answered with.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -114,9 +133,8 @@ impl Problem {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.class {
-            // A second is long enough to pass a short disturbance and short enough to go unnoticed.
             ErrorClass::Unavailable | ErrorClass::TooMany => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after));
             }
             // RFC 9110, section 15.5.2: a 401 must say how to authenticate.
             ErrorClass::Unauthenticated => {
