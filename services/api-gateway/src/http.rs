@@ -12,12 +12,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::shim::{Access, Caller, UserTokens};
 use axum::response::Response;
-use chassis::{Arrival, Health, Problem};
+use chassis::{Access, Arrival, Caller, Health, Problem, UserTokens};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use runtime::Deadline;
+use service_auth::TokenError;
 use types::ErrorClass;
 
 use crate::client::{self, Proxies};
@@ -78,7 +78,7 @@ impl Gateway {
         }
         let claims = self.tokens.check(headers, deadline).await?;
         if self.revocations.concern(&claims) {
-            return Err(nothing());
+            return Err(Problem::bad_token(TokenError::Revoked));
         }
         self.limits.check_user(client, claims.user)?;
         if access == Access::Operators { Caller::from(&*claims).must_be_operator() } else { Ok(()) }

@@ -10,7 +10,6 @@ mod health;
 mod http;
 mod limits;
 mod path;
-mod shim;
 mod revocations;
 mod routes;
 mod upstream;
@@ -18,7 +17,9 @@ mod upstream;
 use std::sync::Arc;
 
 use ::http::HeaderValue;
-use chassis::{Assembly, Background, Front, FrontTls, Platform, RawHandler, Service, StartError};
+use chassis::{
+    Assembly, Background, Front, FrontTls, KeySource, Platform, RawHandler, Service, StartError, UserTokens,
+};
 use types::ServiceName;
 
 pub use self::client::{Proxies, WrongProxy};
@@ -47,7 +48,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
         );
     }
     let (outbound, bounds) = (platform.outbound(), platform.listeners.bounds);
-    let tokens = shim::UserTokens;
+    let (tokens, keys) = UserTokens::new(&platform, KeySource::Issuer);
     let revocations = Arc::new(Revocations::new(Revocations::MOST));
     let follower = Follower::new(&revocations, outbound.grpc(&ISSUER), &platform);
     let services = routes.services().iter();
@@ -75,6 +76,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
     let assembly = Assembly {
         front: Some(Front { config: front, handler, largest_body }),
         background: vec![
+            keys,
             Background::new("revocations", |stop| follower.follow(stop)),
             Background::new("neighbours", |stop| asked.keep_asking(stop)),
         ],

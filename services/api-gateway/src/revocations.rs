@@ -7,7 +7,7 @@ pub(crate) use self::following::Follower;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::shim::Claims;
+use service_auth::Claims;
 use types::{SessionId, Timestamp, UserId};
 
 /// The revocations that still matter, in bounded memory.

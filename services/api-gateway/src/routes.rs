@@ -5,7 +5,7 @@ mod text;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::shim::Access;
+use chassis::Access;
 use types::ServiceName;
 
 pub use self::text::{RoutesError, WrongRoute};

@@ -14,14 +14,18 @@ use tonic::service::Routes;
 
 use crate::inbound::{Handler, Inbound, Kind, Stack};
 use crate::serve::{Server, Transport};
-use crate::{Check, Finding, Front, Gate, Platform, Service, StartError, admin, grpc};
+use crate::{
+    Check, Edge, Finding, Front, Gate, KeySource, Platform, Service, StartError, UserTokens, admin, grpc,
+};
 
 /// What a service is made of.
 pub struct Assembly {
     /// The edge API, which the gateway alone reaches.
-    pub http: Router,
+    pub http: Edge,
     /// For the gateway: what the public reaches, in the place of an edge API of its own.
     pub front: Option<Front>,
+    /// Where the keys come from that its users' access tokens are checked with.
+    pub keys: KeySource,
     /// The internal API.
     pub grpc: Routes,
     /// Who may call which method of it. What has no row is refused.
@@ -69,8 +73,9 @@ impl Assembly {
     /// A service that answers nothing yet, to fill in what it has no use for.
     pub fn new(trust_domain: &TrustDomain) -> Self {
         Self {
-            http: Router::new(),
+            http: Edge::new(),
             front: None,
+            keys: KeySource::Issuer,
             grpc: Routes::default(),
             allow: AllowTable::new(trust_domain),
             contracts: &[],
@@ -108,9 +113,11 @@ impl Assembly {
         binder.red.know_rpcs(methods.iter().map(String::as_str));
         let internal = grpc::routes(self.grpc, self.contracts, &allow, health.clone())?;
 
+        let (tokens, keys) = UserTokens::new(platform, self.keys);
+        let keys = self.http.asks_for_users().then_some(keys);
         let (http, public_renewal) = match self.front {
             Some(front) => binder.front(front).await?,
-            None => (binder.edge(self.http).await?, None),
+            None => (binder.edge(self.http.into_router(tokens)).await?, None),
         };
         let internal =
             binder.stack(Kind::Grpc, Gate::methods(allow, metrics), routes(internal.into_axum_router()));
@@ -123,7 +130,13 @@ impl Assembly {
             grpc: binder.bind("grpc", listeners.grpc, grpc, internal).await?,
             admin: binder.bind("admin", listeners.admin, Transport::Plain, admin).await?,
             platform: platform.clone(),
-            background: self.background.into_iter().chain(renewal).chain(public_renewal).collect(),
+            background: self
+                .background
+                .into_iter()
+                .chain(keys)
+                .chain(renewal)
+                .chain(public_renewal)
+                .collect(),
             closing: self.closing,
         })
     }

@@ -18,7 +18,10 @@ mod health;
 mod admin;
 mod grpc;
 mod authorise;
+mod user_tokens;
 mod caller;
+mod client_addr;
+mod edge;
 mod problem;
 mod extract;
 mod inbound;
@@ -28,7 +31,9 @@ mod entry;
 
 pub use assembly::{Assembly, Background, Closing};
 pub use authorise::Gate;
-pub use caller::{Caller, Role};
+pub use caller::Caller;
+pub use client_addr::ClientAddr;
+pub use edge::{Access, Edge, Operation, Operations, delete, get, patch, post, put};
 pub use entry::{Failure, main, run, tell};
 pub use extract::{Json, Query};
 pub use front::{Front, FrontConfig, FrontTls};
@@ -39,7 +44,7 @@ pub use inbound::{
 pub use listeners::Listeners;
 pub use platform::{Platform, VERSION};
 pub use problem::Problem;
-pub use process::{IdentityFiles, LogConfig, ProcessConfig, compute_threads, raise_file_limit};
+pub use process::{IdentityFiles, LogConfig, ProcessConfig, compute_threads, issuer, raise_file_limit};
 pub use renewal::Renewal;
 pub use serve::{Drained, Limits, Server, Transport};
 pub use service::{Addrs, RunError, Service};
@@ -49,3 +54,4 @@ pub use settings::{
 };
 pub use signals::{Impatient, live};
 pub use start::StartError;
+pub use user_tokens::{KeySource, UserTokens};

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::shim::Access;
+use chassis::Access;
 use chassis::{read_duration, read_size, show_duration, show_size};
 use types::ServiceName;
 

@@ -9,6 +9,7 @@ use chassis::{
     Arrival, Assembly, Configure as _, Front, FrontConfig, FrontTls, Handler, Listeners, Problem, RawHandler,
     Settings, Sources, Vars,
 };
+use discovery::{Discover, Registry};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use insta::assert_snapshot;
@@ -166,7 +167,7 @@ async fn connect(town: &Town, addr: SocketAddr, alpn: Alpn) -> (Io, Protocol) {
 async fn over_tls_the_public_chooses_the_version_of_http() {
     let town = Town::new();
     let [cert, key, _] = town.mount("api-gateway").map(Into::into);
-    let platform = town.platform(GATEWAY);
+    let platform = town.platform(GATEWAY.as_str(), &(Arc::new(Registry::default()) as Arc<dyn Discover>));
     let config = FrontConfig { addr: "127.0.0.1:0".parse().unwrap(), tls: FrontTls::Files { cert, key } };
     let front = Some(Front { config, handler: raw(), largest_body: 1 << 10 });
     let service = Assembly { front, ..Assembly::new(&platform.trust_domain) }.bind(&platform).await.unwrap();
