@@ -103,7 +103,7 @@ impl Assembly {
         let allow = grpc::with_house_rows(self.allow);
         let methods = grpc::methods(self.contracts, &allow)?;
         binder.red.know_rpcs(methods.iter().map(String::as_str));
-        let internal = grpc::routes(self.grpc, self.contracts, &allow, health.clone())?;
+        let internal = grpc::routes(self.grpc, self.contracts, &allow, &methods, platform)?;
 
         let edge = Gate::edge(&platform.trust_domain, metrics);
         let edge = binder.stack(Kind::Http, edge, self.http);

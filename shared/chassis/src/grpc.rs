@@ -1,4 +1,4 @@
-//! What every gRPC listener answers besides the service's own methods: health and reflection.
+//! What every gRPC listener answers besides the service's own methods: health, reflection and the operators' verbs.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -18,8 +18,8 @@ use tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET as REFLECTION_V1ALPHA;
 use tonic_reflection::server::Builder;
 use types::ErrorClass;
 
-use crate::Health;
 use crate::health::Report;
+use crate::{Health, Platform, operations};
 
 /// The rows of what is served beside the service's own methods. Whoever has an identity may ask for health,
 /// as load balancers do; what methods there are is for operators.
@@ -28,7 +28,11 @@ pub(crate) fn with_house_rows(allow: AllowTable) -> AllowTable {
         .allow_everyone("/grpc.health.v1.Health/*")
         .allow("/grpc.reflection.v1.ServerReflection/*", &["operator"])
         .allow("/grpc.reflection.v1alpha.ServerReflection/*", &["operator"])
+        .allow("/flotilla.operations.v1.OperationsService/*", &["operator"])
 }
+
+/// The contracts of what is served beside the service's own methods, as far as clients may ask for them.
+const HOUSE: [&[u8]; 2] = [FILE_DESCRIPTOR_SET, proto::DESCRIPTOR_SET];
 
 /// `own` routes and the house's. `contracts` are encoded descriptor sets, of which only services that have a
 /// row in the table are shown.
@@ -36,28 +40,30 @@ pub(crate) fn routes(
     own: Routes,
     contracts: &[&'static [u8]],
     allow: &AllowTable,
-    health: Health,
+    methods: &BTreeSet<String>,
+    platform: &Platform,
 ) -> Result<Routes, tonic_reflection::server::Error> {
     let services = services(allow);
     let reflection = || {
-        let sets = contracts.iter().chain([&FILE_DESCRIPTOR_SET]);
+        let sets = contracts.iter().chain(&HOUSE);
         let builder =
             sets.fold(Builder::configure(), |builder, set| builder.register_encoded_file_descriptor_set(set));
         services.iter().fold(builder, |builder, service| builder.with_service_name(service))
     };
     let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
-    let health = HealthServer::new(HealthOf { health, services });
-    Ok(own.add_service(health).add_service(v1).add_service(v1alpha))
+    let operations = operations::service(platform, allow, methods);
+    let health = HealthServer::new(HealthOf { health: platform.health.clone(), services });
+    Ok(own.add_service(health).add_service(v1).add_service(v1alpha).add_service(operations))
 }
 
-/// The paths of all methods that are served, for telling them apart in metrics.
+/// The paths of all methods that are served.
 pub(crate) fn methods(
     contracts: &[&'static [u8]],
     allow: &AllowTable,
-) -> Result<Vec<String>, tonic_reflection::server::Error> {
+) -> Result<BTreeSet<String>, tonic_reflection::server::Error> {
     let services = services(allow);
-    let mut methods = Vec::new();
-    for set in contracts.iter().chain([&FILE_DESCRIPTOR_SET, &REFLECTION_V1, &REFLECTION_V1ALPHA]) {
+    let mut methods = BTreeSet::new();
+    for set in contracts.iter().chain(&HOUSE).chain([&REFLECTION_V1, &REFLECTION_V1ALPHA]) {
         for file in FileDescriptorSet::decode(*set)?.file {
             for service in &file.service {
                 let service_name = format!("{}.{}", file.package(), service.name());

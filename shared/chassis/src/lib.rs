@@ -16,6 +16,7 @@ mod drain;
 mod health;
 mod admin;
 mod grpc;
+mod operations;
 mod authorise;
 mod caller;
 mod problem;

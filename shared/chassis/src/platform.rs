@@ -1,6 +1,6 @@
 use runtime::Env;
 use service_auth::{Identity, TrustDomain};
-use telemetry::Metrics;
+use telemetry::{LogFilter, Metrics};
 use types::ServiceName;
 
 use crate::{Health, Listeners, Renewal};
@@ -24,6 +24,8 @@ pub struct Platform {
     pub trust_domain: TrustDomain,
     /// What it counts.
     pub metrics: Metrics,
+    /// What its process logs, where operators may change that.
+    pub log_filter: Option<LogFilter>,
     /// What it says of itself.
     pub health: Health,
     /// Where it is to listen.
@@ -51,7 +53,17 @@ impl Platform {
             move || ends.expires_at().millis() / 1_000,
         );
         let health = Health::new();
-        Self { service, env, identity, renewal: None, trust_domain, metrics, health, listeners }
+        Self {
+            service,
+            env,
+            identity,
+            renewal: None,
+            trust_domain,
+            metrics,
+            log_filter: None,
+            health,
+            listeners,
+        }
     }
 
     /// The same, whose certificate is renewed while the service runs.

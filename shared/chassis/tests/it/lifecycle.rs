@@ -34,7 +34,7 @@ use crate::town::{SHOP, Town};
 
 const GATEWAY: &str = "api-gateway";
 
-fn assembly(platform: &Platform) -> Assembly {
+pub(crate) fn assembly(platform: &Platform) -> Assembly {
     let mut assembly = Assembly::new(&platform.trust_domain);
     assembly.http = Router::new().route("/tea", get(async || "tea"));
     assembly
@@ -52,7 +52,7 @@ fn slow(reached: oneshot::Sender<()>, release: Arc<Notify>) -> Router {
 }
 
 /// Runs `service` until its end while `script` plays, which is given what ends the service.
-async fn with<T>(
+pub(crate) async fn with<T>(
     service: Service,
     script: impl AsyncFnOnce(Addrs, CancellationToken) -> T,
 ) -> (Result<(), RunError>, T) {
@@ -375,6 +375,7 @@ async fn reflection_shows_operators_alone_which_services_there_are() {
         let mut names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
         names.sort();
         let expected = [
+            "flotilla.operations.v1.OperationsService",
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
             "grpc.reflection.v1alpha.ServerReflection",

@@ -9,6 +9,7 @@ mod http2;
 mod inbound;
 mod lifecycle;
 mod logging;
+mod operations;
 mod process;
 mod serving;
 mod settings;
