@@ -33,6 +33,8 @@ pub enum Alpn {
     H2,
     /// HTTP/2, or HTTP/1.1 where the peer knows nothing else.
     H2OrHttp1,
+    /// HTTP/1.1 alone, for a caller that wants a connection for each request.
+    Http1,
 }
 
 /// The application protocol of a connection.
@@ -150,7 +152,7 @@ fn agreed(connection: &rustls::CommonState, alpn: Alpn) -> Result<(SpiffeId, Pro
     let protocol = match (connection.alpn_protocol(), alpn) {
         (Some(b"h2"), _) => Protocol::H2,
         // A client of HTTP/1.1 need not know about ALPN; HTTP/2 over TLS is never without (RFC 9113, 3.2).
-        (Some(b"http/1.1") | None, Alpn::H2OrHttp1) => Protocol::Http1,
+        (Some(b"http/1.1") | None, Alpn::H2OrHttp1 | Alpn::Http1) => Protocol::Http1,
         _ => return Err(TlsError::NoProtocol),
     };
     Ok((peer, protocol))

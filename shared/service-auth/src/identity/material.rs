@@ -56,6 +56,7 @@ pub(super) struct Material {
     trust: Trust,
     server: Arc<ServerConfig>,
     h2_server: Arc<ServerConfig>,
+    http1_server: Arc<ServerConfig>,
     client: ClientConfig,
 }
 
@@ -87,17 +88,27 @@ impl Material {
         };
         let server = server(&trust, &provider, &time, chain.clone(), key.clone_key()).map_err(unusable)?;
         let client = client(&trust, &id, &provider, &time, chain, key).map_err(unusable)?;
-        let (mut server, mut h2_server) = (server.clone(), server);
-        server.alpn_protocols = protocols(Alpn::H2OrHttp1);
-        h2_server.alpn_protocols = protocols(Alpn::H2);
-        let (server, h2_server) = (Arc::new(server), Arc::new(h2_server));
-        Ok(Self { id, expires_at, trust, server, h2_server, client })
+        let offering = |alpn| {
+            let mut server = server.clone();
+            server.alpn_protocols = protocols(alpn);
+            Arc::new(server)
+        };
+        Ok(Self {
+            id,
+            expires_at,
+            trust,
+            server: offering(Alpn::H2OrHttp1),
+            h2_server: offering(Alpn::H2),
+            http1_server: offering(Alpn::Http1),
+            client,
+        })
     }
 
     pub(super) fn server(&self, alpn: Alpn) -> Arc<ServerConfig> {
         Arc::clone(match alpn {
             Alpn::H2 => &self.h2_server,
             Alpn::H2OrHttp1 => &self.server,
+            Alpn::Http1 => &self.http1_server,
         })
     }
 
@@ -116,6 +127,7 @@ fn protocols(alpn: Alpn) -> Vec<Vec<u8>> {
     match alpn {
         Alpn::H2 => vec![b"h2".to_vec()],
         Alpn::H2OrHttp1 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        Alpn::Http1 => vec![b"http/1.1".to_vec()],
     }
 }
 

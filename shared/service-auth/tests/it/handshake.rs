@@ -151,12 +151,15 @@ async fn http_1_is_spoken_only_where_it_is_offered() {
     let (authority, clock) = (Authority::new(), Hands::default().clock());
     let callee = authority.identity("user-service", &clock);
     let pem = authority.sign(&leaf(&[id("order-service").as_str()]));
-    let offers: [(Vec<Vec<u8>>, Alpn, Option<Protocol>); 5] = [
+    let offers: [(Vec<Vec<u8>>, Alpn, Option<Protocol>); 8] = [
         (vec![b"http/1.1".to_vec()], Alpn::H2OrHttp1, Some(Protocol::Http1)),
         (vec![], Alpn::H2OrHttp1, Some(Protocol::Http1)),
         (vec![b"http/1.1".to_vec()], Alpn::H2, None),
         (vec![], Alpn::H2, None),
         (vec![b"ftp".to_vec()], Alpn::H2OrHttp1, None),
+        (vec![b"h2".to_vec(), b"http/1.1".to_vec()], Alpn::Http1, Some(Protocol::Http1)),
+        (vec![], Alpn::Http1, Some(Protocol::Http1)),
+        (vec![b"h2".to_vec()], Alpn::Http1, None),
     ];
     for (offered, alpn, expected) in offers {
         let (one, other) = ends::pipe();
@@ -171,6 +174,19 @@ async fn http_1_is_spoken_only_where_it_is_offered() {
             (accepted, _) => panic!("{offered:?}: {accepted:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_caller_that_wants_http_1_gets_it_from_a_server_that_prefers_http_2() {
+    let (authority, clock) = (Authority::new(), Hands::default().clock());
+    let (caller, callee) =
+        (authority.identity("api-gateway", &clock), authority.identity("user-service", &clock));
+    let offers = (Alpn::Http1, Alpn::H2OrHttp1);
+    let (connected, accepted) = handshake(&caller, &id("user-service"), &callee, offers).await;
+    assert_eq!((connected.unwrap().protocol, accepted.unwrap().protocol), (Protocol::Http1, Protocol::Http1));
+    let offers = (Alpn::Http1, Alpn::H2);
+    let (connected, _) = handshake(&caller, &id("user-service"), &callee, offers).await;
+    assert!(matches!(connected, Err(TlsError::NoProtocol)), "{connected:?}");
 }
 
 #[tokio::test]

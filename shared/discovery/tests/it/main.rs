@@ -1,0 +1,4 @@
+//! One text for everything that discovers.
+
+#[cfg(test)]
+mod conformance;
