@@ -10,6 +10,7 @@ use service_auth::{CaError, Identity, IdentityError, LocalCa, SpiffeId};
 use types::ServiceName;
 
 use crate::certificate::Files;
+use crate::durable;
 
 /// The directory that holds all of a platform that runs in one process. One process at a time owns it.
 pub(crate) struct DataDir {
@@ -71,14 +72,26 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), ca, clock: clock.clone(), _lock: lock })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn authority(&self) -> &LocalCa {
         &self.ca
     }
 
     /// A fresh certificate for a service.
     pub(crate) fn identity(&self, service: &ServiceName) -> Result<Identity, DataDirError> {
-        let id = SpiffeId::service(self.ca.trust_domain(), service);
-        let pem = self.ca.issue(&id, LocalCa::LEAF_VALIDITY)?;
+        self.issue(&SpiffeId::service(self.ca.trust_domain(), service))
+    }
+
+    /// A fresh certificate for what the platform itself does as the operator.
+    pub(crate) fn operator(&self) -> Result<Identity, DataDirError> {
+        self.issue(&SpiffeId::operator(self.ca.trust_domain()))
+    }
+
+    fn issue(&self, id: &SpiffeId) -> Result<Identity, DataDirError> {
+        let pem = self.ca.issue(id, LocalCa::LEAF_VALIDITY)?;
         Ok(Identity::from_pem(&pem, self.ca.roots_pem(), &self.clock)?)
     }
 
@@ -138,13 +151,8 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(DataDir::OWNERS_DIRECTORY).create(path)?;
     missing.into_iter().try_for_each(|made| {
         let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync(parent.unwrap_or(Path::new(".")))
+        durable::sync(parent.unwrap_or(Path::new(".")))
     })
-}
-
-/// A power loss must not take away the names in it, which lead to what was acknowledged.
-fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

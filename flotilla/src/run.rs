@@ -3,9 +3,13 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use chassis::Failure;
+use types::ServiceName;
 
 /// The services there are.
 pub(crate) const SERVICES: [&str; 1] = ["user-service"];
+
+pub(crate) const USER_SERVICE: ServiceName = ServiceName::new("user-service");
+pub(crate) const AUTH_SERVICE: ServiceName = ServiceName::new("auth-service");
 
 /// Runs the service that the first of `words` names as a process of its own, as its own binary would, with the
 /// others as its command line.

@@ -1,14 +1,17 @@
 //! `flotilla up`, and an operator who uses it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use chassis::Addrs;
+use proto::flotilla::users::v1::accounts_service_client::AccountsServiceClient;
+use proto::flotilla::users::v1::{ChangeRoleRequest, Role, VerifyCredentialsRequest};
 use proto::userservice::user_service_client::UserServiceClient;
-use proto::userservice::{CreateUserRequest, GetUserRequest, User};
+use proto::userservice::{CreateUserRequest, DeleteUserRequest, GetUserRequest, User};
 use tokio::process::Command;
-use tonic::Status;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 use crate::program::{Program, flotilla};
 use crate::{admin, operator};
@@ -16,13 +19,18 @@ use crate::{admin, operator};
 /// What ends the table that it prints.
 pub(crate) const LAST_LINE: &str = "Ctrl-C ends everything in order.\n";
 
+/// Of the accounts that tests make.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
 /// The least that Argon2 takes: passwords are not what is tested here.
 pub(crate) const CHEAP: [(&str, &str); 2] = [("ARGON2_MEMORY_KIB", "8"), ("ARGON2_ITERATIONS", "1")];
 
 /// A platform that runs in the directory `data`, or a service that runs alone, and where it listens.
 pub(crate) struct Running {
     pub(crate) program: Program,
+    /// User-service's.
     pub(crate) addrs: Addrs,
+    services: BTreeMap<String, Addrs>,
     /// What it printed at its start.
     pub(crate) table: String,
     operator: PathBuf,
@@ -45,42 +53,98 @@ impl Running {
     pub(crate) async fn started(dir: &Path, command: &mut Command) -> Self {
         let mut program = Program::start(command);
         let table = program.stdout.with(LAST_LINE).await;
-        let line = table.lines().find(|line| line.starts_with("user-service")).unwrap();
-        let mut addrs = line.split_whitespace().skip(1).map(|addr| addr.parse::<SocketAddr>());
-        let mut next = || addrs.next().unwrap().unwrap();
-        let addrs = Addrs { http: next(), grpc: next(), admin: next() };
-        Self::new(program, addrs, table, dir.join("data/operator")).await
+        let services = table.lines().filter_map(row).collect();
+        Self::new(program, services, table, dir.join("data/operator")).await
     }
 
-    /// A program that listens at `addrs`, once it serves.
-    pub(crate) async fn new(mut program: Program, addrs: Addrs, table: String, operator: PathBuf) -> Self {
-        program.stderr.with("serving").await;
-        assert_eq!(admin::status(&program.env, addrs.admin, "/health/ready").await, 200);
-        Self { program, addrs, table, operator }
+    /// A program whose `services` listen, once all of them serve.
+    pub(crate) async fn new(
+        mut program: Program,
+        services: BTreeMap<String, Addrs>,
+        table: String,
+        operator: PathBuf,
+    ) -> Self {
+        for (service, addrs) in &services {
+            program.stderr.with(&addrs.admin.to_string()).await;
+            let status = admin::status(&program.env, addrs.admin, "/health/ready").await;
+            assert_eq!(status, 200, "{service}");
+        }
+        Self { program, addrs: services["user-service"], services, table, operator }
+    }
+
+    /// `text` with what each service listens at in place of the address, and with blanks two by two: ports differ in
+    /// length from run to run, and columns are made for the longest.
+    pub(crate) fn without_addresses(&self, text: &str) -> String {
+        let addresses = self.services.iter().flat_map(|(service, Addrs { http, grpc, admin })| {
+            [(http, "http"), (grpc, "grpc"), (admin, "admin")]
+                .map(|(addr, kind)| (addr, format!("<{service} {kind}>")))
+        });
+        let text =
+            addresses.fold(text.to_owned(), |text, (addr, name)| text.replace(&addr.to_string(), &name));
+        let columns = |line: &str| {
+            line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("  ")
+        };
+        text.lines().map(|line| format!("{}\n", columns(line))).collect()
     }
 
     /// Connects as the operator.
     pub(crate) async fn accounts(&self) -> Accounts {
         let channel = operator::connect(&self.program.env, &self.operator, self.addrs.grpc).await.unwrap();
-        Accounts(UserServiceClient::new(channel))
+        Accounts {
+            users: UserServiceClient::new(channel.clone()),
+            accounts: AccountsServiceClient::new(channel),
+        }
     }
+}
+
+/// A line of the table that tells where a service listens.
+fn row(line: &str) -> Option<(String, Addrs)> {
+    let mut cells = line.split_whitespace();
+    let service = cells.next()?;
+    let mut next = || cells.next()?.trim_start_matches("http://").parse::<SocketAddr>().ok();
+    Some((service.to_owned(), Addrs { http: next()?, grpc: next()?, admin: next()? }))
 }
 
 /// The accounts, as an operator sees them. Clones share a connection.
 #[derive(Clone)]
-pub(crate) struct Accounts(UserServiceClient<Channel>);
+pub(crate) struct Accounts {
+    users: UserServiceClient<Channel>,
+    accounts: AccountsServiceClient<Channel>,
+}
 
 impl Accounts {
     pub(crate) async fn create(&mut self, email: &str) -> Result<User, Status> {
         let new = CreateUserRequest {
             email: email.to_owned(),
             name: "Ada".to_owned(),
-            password: "correct horse battery".to_owned(),
+            password: PASSWORD.to_owned(),
         };
-        self.0.create_user(new).await.map(tonic::Response::into_inner)
+        self.users.create_user(new).await.map(tonic::Response::into_inner)
     }
 
     pub(crate) async fn get(&mut self, id: &str) -> Result<User, Status> {
-        self.0.get_user(GetUserRequest { id: id.to_owned() }).await.map(tonic::Response::into_inner)
+        self.users.get_user(GetUserRequest { id: id.to_owned() }).await.map(tonic::Response::into_inner)
+    }
+
+    pub(crate) async fn delete(&mut self, id: &str) -> Result<(), Status> {
+        self.users.delete_user(DeleteUserRequest { id: id.to_owned() }).await.map(drop)
+    }
+
+    /// The id of the account with this e-mail address and password.
+    pub(crate) async fn by_login(&mut self, email: &str, password: &str) -> Option<String> {
+        let (email, password) = (email.to_owned(), password.to_owned());
+        match self.accounts.verify_credentials(VerifyCredentialsRequest { email, password }).await {
+            Ok(verified) => Some(verified.into_inner().account?.id),
+            Err(refused) => {
+                assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
+                None
+            }
+        }
+    }
+
+    /// Makes a customer of an operator.
+    pub(crate) async fn demote(&mut self, id: &str) {
+        let change = ChangeRoleRequest { account_id: id.to_owned(), role: Role::Customer.into() };
+        self.accounts.change_role(change).await.unwrap();
     }
 }
