@@ -140,7 +140,8 @@ impl House {
         let mut command = Command::new(current_exe()?);
         command.arg("user-service").stderr(Stdio::piped()).env_clear();
         command.env("TLS_CERT_FILE", &self.cert).env("TLS_KEY_FILE", &self.key).env("TLS_CA_FILE", &self.ca);
-        command.env("DATABASE_URL", database_url).env("BIND_ADDRESS", "127.0.0.1").env("DRAIN_DELAY", "0s");
+        command.env("SERVICES_STATIC", "auth-service=127.0.0.1:1:1").env("DATABASE_URL", database_url);
+        command.env("BIND_ADDRESS", "127.0.0.1").env("DRAIN_DELAY", "0s");
         command.envs([("HTTP_PORT", "0"), ("GRPC_PORT", "0"), ("ADMIN_PORT", "0")]);
         Ok(command)
     }

@@ -2,8 +2,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Failure, Settings, Sources, Vars};
-use discovery::{Static, WrongEntry};
+use chassis::{Failure, Settings, Sources, Vars, listed_services};
+use discovery::Static;
 use runtime::{Deadline, Env};
 use service_auth::{Identity, IdentityError};
 use service_client::{Channel, Outbound};
@@ -47,7 +47,7 @@ impl Operator {
         let mut settings = Settings::new(ServiceName::new("flotilla"), sources);
         let directory =
             settings.optional("FLOTILLA_IDENTITY_DIR", "a directory", |text| Some(PathBuf::from(text)));
-        let list = settings.optional("SERVICES_STATIC", WrongEntry::RIGHT, |text| Static::parse(text).ok());
+        let list = listed_services(&mut settings);
         settings.finish().map_err(Failure::from)?;
         let env = Env::system(1);
         let directory = directory.unwrap_or_else(|| reach.data_dir.join("operator"));

@@ -51,9 +51,9 @@ impl House {
         let identity = self.data.identity(name)?;
         let trust_domain = self.data.authority().trust_domain().clone();
         let env = self.env.with_own_tasks();
-        let platform = Platform::new(name.clone(), env, identity, trust_domain, listeners);
-        let platform = platform.with_renewal(self.data.renewal());
-        Ok(Platform { log_filter: self.log_filter.clone(), ..platform })
+        let discovery = Arc::clone(&self.discovery);
+        let platform = Platform::new(name.clone(), env, identity, trust_domain, listeners, discovery);
+        Ok(platform.with_renewal(self.data.renewal()).with_log_filter(self.log_filter.clone()))
     }
 
     /// The accounts, as the operator has them.

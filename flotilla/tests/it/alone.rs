@@ -25,7 +25,7 @@ pub(crate) fn user_service(dir: &Path, url: &str) -> Command {
     command.envs(CHEAP).env("DATABASE_URL", url).env("BIND_ADDRESS", "127.0.0.1").env("DRAIN_DELAY", "0ms");
     command.envs(["HTTP_PORT", "GRPC_PORT", "ADMIN_PORT"].map(|name| (name, "0")));
     command.env("TLS_CERT_FILE", "service/cert.pem").env("TLS_KEY_FILE", "service/key.pem");
-    command.env("TLS_CA_FILE", "service/ca.pem");
+    command.env("TLS_CA_FILE", "service/ca.pem").env("SERVICES_STATIC", "auth-service=127.0.0.1:1:1");
     command
 }
 

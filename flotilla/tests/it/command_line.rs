@@ -151,12 +151,13 @@ async fn wrong_usage_is_told_with_what_would_be_right() {
     "#);
     insta::assert_snapshot!(answer(&["run", "user-service", "http-port", "3000"]).await, @r#"
     64
-    user-service: 6 settings are wrong:
+    user-service: 7 settings are wrong:
       "http-port": must be a flag, such as --http-port 3000
       "3000": must be a flag, such as --http-port 3000
       TLS_CERT_FILE: not set, must be a PEM file with the service's certificate and its chain
       TLS_KEY_FILE: not set, must be a PEM file with the certificate's key
       TLS_CA_FILE: not set, must be a PEM file with the authorities that vouch for other services
+      SERVICES_STATIC: not set, must be the instances of the other services with commas between them, each SERVICE=IP or SERVICE=IP:HTTP_PORT:GRPC_PORT
       DATABASE_URL: not set, must be postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:PATH, or else DB_HOST, DB_USER, DB_PASSWORD and DB_NAME
     "#);
 }

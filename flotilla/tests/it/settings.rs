@@ -14,10 +14,11 @@ async fn a_service_without_settings_names_all_that_is_missing_at_once() {
     let (code, _, text) = told(&mut flotilla(dir.path(), &["run", "user-service"])).await;
     assert_eq!(code, Some(64));
     insta::assert_snapshot!(text, @r"
-    user-service: 4 settings are wrong:
+    user-service: 5 settings are wrong:
       TLS_CERT_FILE: not set, must be a PEM file with the service's certificate and its chain
       TLS_KEY_FILE: not set, must be a PEM file with the certificate's key
       TLS_CA_FILE: not set, must be a PEM file with the authorities that vouch for other services
+      SERVICES_STATIC: not set, must be the instances of the other services with commas between them, each SERVICE=IP or SERVICE=IP:HTTP_PORT:GRPC_PORT
       DATABASE_URL: not set, must be postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:PATH, or else DB_HOST, DB_USER, DB_PASSWORD and DB_NAME
     ");
 }
@@ -80,6 +81,7 @@ async fn a_platform_reads_no_engine_and_no_port_from_its_environment() {
         ("DATABASE_URI", "x"),
         ("HTTP_PORTS", "1"),
         ("TLS_CERTFILE", "x"),
+        ("SERVICES_STATIC", "nowhere"),
     ]);
     let running = Running::started(dir.path(), &mut command).await;
     assert!(running.table.contains(" sqlite:data/user-service.db\n"), "{}", running.table);

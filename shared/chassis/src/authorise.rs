@@ -7,7 +7,6 @@ use service_auth::{AllowTable, Peer, TrustDomain};
 use telemetry::Metrics;
 use telemetry::metrics::{Counter, Family, Labels};
 use tokio::time::Instant;
-use types::ErrorClass;
 
 use crate::Problem;
 
@@ -100,14 +99,14 @@ impl Guard {
         } else {
             tracing::debug!(path, caller, "call refused");
         }
-        Err(Problem::new(ErrorClass::Forbidden, format!("{caller} may not call {path}")))
+        Err(Problem::of_refused_caller(format!("{caller} may not call {path}")))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use service_auth::SpiffeId;
-    use types::ServiceName;
+    use types::{ErrorClass, ServiceName};
 
     use super::*;
 

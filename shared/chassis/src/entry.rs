@@ -133,7 +133,7 @@ where
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let log_filter = logs.as_ref().map(Logs::filter);
     let start = async {
-        let platform = Platform { log_filter, ..process.platform(service)? };
+        let platform = process.platform(service)?.with_log_filter(log_filter);
         Ok::<_, Failure>(build(config, platform).await?)
     };
     let serve = async |service: Service, shutdown| Ok(service.run(shutdown).await?);
@@ -153,7 +153,8 @@ impl ProcessConfig {
             return Err(StartError::OtherIdentity { mounted, expected });
         }
         let renewal = Renewal::new(move |identity| identity.reload(&cert, &key, &ca));
-        Ok(Platform::new(service, env, identity, trust_domain, self.listeners).with_renewal(renewal))
+        let platform = Platform::new(service, env, identity, trust_domain, self.listeners, self.discovery);
+        Ok(platform.with_renewal(renewal))
     }
 }
 

@@ -42,7 +42,7 @@ pub use serve::{Drained, Limits, Server, Transport};
 pub use service::{Addrs, RunError, Service};
 pub use settings::{
     ConfigFile, Configure, Flags, Place, SettingError, SettingErrors, Settings, Sources, Vars,
-    database_config, finish_all,
+    database_config, discovery_config, finish_all, listed_services,
 };
 pub use signals::{Impatient, live};
 pub use start::StartError;

@@ -1,5 +1,9 @@
+use std::sync::Arc;
+
+use discovery::Discover;
 use runtime::Env;
 use service_auth::{Identity, TrustDomain};
+use service_client::Outbound;
 use telemetry::{LogFilter, Metrics};
 use types::ServiceName;
 
@@ -30,6 +34,9 @@ pub struct Platform {
     pub health: Health,
     /// Where it is to listen.
     pub listeners: Listeners,
+    /// Where the others are, and where it makes itself known.
+    pub discovery: Arc<dyn Discover>,
+    outbound: Outbound,
 }
 
 impl Platform {
@@ -40,6 +47,7 @@ impl Platform {
         identity: Identity,
         trust_domain: TrustDomain,
         listeners: Listeners,
+        discovery: Arc<dyn Discover>,
     ) -> Self {
         let metrics = Metrics::new(&service, VERSION);
         let compute = env.compute.clone();
@@ -53,17 +61,32 @@ impl Platform {
             move || ends.expires_at().millis() / 1_000,
         );
         let health = Health::new();
+        let outbound = Outbound::new(&env, &identity, &trust_domain, &discovery);
+        let (renewal, log_filter) = (None, None);
         Self {
             service,
             env,
             identity,
-            renewal: None,
+            renewal,
             trust_domain,
             metrics,
-            log_filter: None,
+            log_filter,
             health,
             listeners,
+            discovery,
+            outbound,
         }
+    }
+
+    /// The way to the other services, one for all of this one. It ends with the service.
+    pub fn outbound(&self) -> Outbound {
+        self.outbound.clone()
+    }
+
+    /// The same, whose operators may change what its process logs.
+    #[must_use]
+    pub fn with_log_filter(self, filter: Option<LogFilter>) -> Self {
+        Self { log_filter: filter, ..self }
     }
 
     /// The same, whose certificate is renewed while the service runs.

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
+use tonic::Status;
 use types::{Classify, ErrorClass, FieldError};
 
 /// Why a request was not answered as asked.
@@ -22,13 +23,21 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
+    /// Whether it is the service that calls who may not, whatever the user may.
+    refuses_caller: bool,
 }
 
 impl Problem {
     /// A problem of `class`. `detail` is for the person who sent the request.
     pub fn new(class: ErrorClass, detail: impl Into<Cow<'static, str>>) -> Self {
         let (status, _) = status_and_title(class);
-        Self { class, status, detail: detail.into(), errors: Vec::new(), cause: None }
+        let (detail, errors) = (detail.into(), Vec::new());
+        Self { class, status, detail, errors, cause: None, refuses_caller: false }
+    }
+
+    /// The service that calls may not do so, whatever the user may.
+    pub(crate) fn of_refused_caller(detail: String) -> Self {
+        Self { refuses_caller: true, ..Self::new(ErrorClass::Forbidden, detail) }
     }
 
     /// Fields of the request are wrong.
@@ -68,6 +77,14 @@ impl Problem {
     /// The fields that are wrong.
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
+    }
+
+    /// The status that tells it over gRPC.
+    pub(crate) fn grpc_status(&self) -> Status {
+        if self.refuses_caller {
+            return proto::status::of_refused_caller(&self.detail);
+        }
+        proto::status::of(self.class, &self.detail, &self.errors)
     }
 
     /// What brought it about, for the log alone.

@@ -2,11 +2,13 @@ use std::fs::File;
 use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use discovery::Discover;
 use service_auth::{DEFAULT_TRUST_DOMAIN, TrustDomain};
 use telemetry::{LogFormat, Logs, LogsError};
 
-use crate::{Configure, Listeners, Settings};
+use crate::{Configure, Listeners, Settings, discovery_config};
 
 /// What a service that is a process of its own is told, besides what it is about.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub struct ProcessConfig {
     pub log: LogConfig,
     /// Who it is.
     pub identity: IdentityFiles,
+    /// Where the others are.
+    pub discovery: Arc<dyn Discover>,
     /// Where it listens.
     pub listeners: Listeners,
     /// Heavy computations, such as password hashes, that run at once.
@@ -91,6 +95,7 @@ impl Configure for ProcessConfig {
         Self {
             log: LogConfig::configure_or(LogFormat::Json, settings),
             identity: IdentityFiles::configure(settings),
+            discovery: discovery_config(settings),
             listeners: Listeners::configure(settings),
             compute_threads: compute_threads(settings),
         }

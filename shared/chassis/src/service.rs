@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use discovery::{Endpoint, Registration};
 use futures_util::FutureExt as _;
 use runtime::{Deadline, Fault, StillRunning};
 use telemetry::service_span;
@@ -59,8 +60,8 @@ impl Service {
         Addrs { http: self.http.addr, grpc: self.grpc.addr, admin: self.admin.addr }
     }
 
-    /// Serves until `shutdown`, or until a task panics, and then drains: it says that it is not ready, stops
-    /// accepting, finishes what is in flight, ends its background tasks and closes what it has open. Health is
+    /// Serves, and makes itself known, until `shutdown` or until a task panics. Then it drains: it says that it is
+    /// not ready and is known no more, stops accepting, finishes what is in flight, ends its background tasks and closes what it has open. Health is
     /// answered to the last.
     ///
     /// # Errors
@@ -75,13 +76,14 @@ impl Service {
         let platform = self.platform.clone();
         let running = Running::start(self);
         platform.health.serving();
+        let registration = platform.discovery.register(&platform.service, Endpoint { http, grpc });
         tracing::info!(%http, %grpc, %admin, "serving");
         tokio::select! {
             () = shutdown.cancelled() => tracing::info!("draining"),
             // It is told where it is found; the end of this function returns it.
             _ = platform.env.tasks.fault() => {}
         }
-        let cut = running.drain(&platform).await;
+        let cut = running.drain(&platform, registration).await;
         if let Some(fault) = platform.env.tasks.fault().now_or_never() {
             return Err(fault.into());
         }
@@ -126,13 +128,14 @@ impl Running {
     }
 
     /// Ends everything in order and tells what had to be cut off.
-    async fn drain(self, platform: &Platform) -> Vec<String> {
+    async fn drain(self, platform: &Platform, registration: Registration) -> Vec<String> {
         let shares = Shares::of(platform);
         let within = |share| Deadline::within(platform.listeners.drain_delay + share);
         let (requests, background) = (within(shares.whole), within(shares.background));
         let (closing, whole) = (within(shares.closing), within(shares.whole));
         let mut cut = Vec::new();
         platform.health.draining();
+        registration.withdraw();
         tokio::time::sleep(platform.listeners.drain_delay).await;
         // The listeners keep to their share by themselves, and count whom they cut.
         cut.extend(self.apis.end(requests).await);
@@ -141,6 +144,8 @@ impl Running {
         for Closing { name, work } in self.closing {
             cut.extend(closing.bound(work).await.is_err().then(|| name.to_owned()));
         }
+        // Nobody is left to ask others for anything.
+        platform.outbound().close();
         cut.extend(self.admin.end(whole).await);
         if let Err(StillRunning(left)) = platform.env.tasks.join(whole.remaining()).await {
             cut.extend(left.into_iter().filter_map(|(name, count)| counted(name, count)));

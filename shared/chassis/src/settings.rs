@@ -8,6 +8,7 @@ mod check;
 mod composition;
 mod database;
 mod database_url;
+mod discovery;
 mod error;
 mod file;
 mod flags;
@@ -26,6 +27,7 @@ use types::ServiceName;
 use self::check::Names;
 pub use composition::finish_all;
 pub use database::database_config;
+pub use discovery::{discovery_config, listed_services};
 pub use error::{Place, SettingError, SettingErrors};
 pub use file::ConfigFile;
 pub use flags::Flags;
@@ -113,6 +115,13 @@ impl Settings {
             None => SettingError::Missing { name: name.to_owned(), right },
         };
         self.errors.push(error);
+    }
+
+    /// Notes that `part` of `name`, which is given, is wrong.
+    pub fn reject_part(&mut self, name: &'static str, part: &str, right: &str) {
+        if let Some(given) = self.find(name) {
+            self.errors.push(SettingError::wrong(given.name, given.place, part, right));
+        }
     }
 
     /// Ends the reading.

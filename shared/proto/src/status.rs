@@ -11,6 +11,9 @@ use types::{Classify, ErrorClass, FieldError};
 /// Whose reasons `ErrorInfo` names.
 const DOMAIN: &str = "flotilla";
 
+/// The reason that is no class.
+const REFUSED_CALLER: &str = "CALLER_REFUSED";
+
 /// A class's code and its reason in `ErrorInfo`, which by that message's rules is in capitals.
 const fn code_and_reason(class: ErrorClass) -> (Code, &'static str) {
     match class {
@@ -55,6 +58,20 @@ pub fn of_error(error: &impl Classify) -> Status {
 /// What a status means to the caller who got it.
 pub fn class(status: &Status) -> ErrorClass {
     told(status).unwrap_or_else(|| guess(status))
+}
+
+/// The status of a callee that refuses whoever calls it, whatever is called. It names no class, so that nobody takes
+/// it for a refusal of the user for whom the call was made.
+pub fn of_refused_caller(message: &str) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(REFUSED_CALLER, DOMAIN, []);
+    Status::with_error_details(Code::PermissionDenied, message, details)
+}
+
+/// Whether a status refuses the service that called, and not the user for whom it did: by us that was told with a
+/// class, and a proxy between the two knows of no users.
+pub fn refuses_caller(status: &Status) -> bool {
+    told(status).is_none() && matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
 }
 
 /// The fields a status says are wrong.
@@ -175,6 +192,23 @@ mod tests {
         }
         assert_eq!(class(&Status::new(Code::FailedPrecondition, "")), ErrorClass::Precondition);
         assert_eq!(class(&Status::new(Code::Unimplemented, "")), ErrorClass::Internal);
+    }
+
+    #[test]
+    fn a_refusal_of_the_caller_is_told_from_one_of_the_user() {
+        let of_the_caller = [
+            of_refused_caller("order-service may not call it"),
+            Status::new(Code::PermissionDenied, "by a mesh"),
+            Status::new(Code::Unauthenticated, "by a mesh"),
+        ];
+        for status in of_the_caller {
+            let received = over_the_wire(&status);
+            assert!(refuses_caller(&received), "{received}");
+            assert!(matches!(class(&received), ErrorClass::Forbidden | ErrorClass::Unauthenticated));
+        }
+        for class in ErrorClass::ALL {
+            assert!(!refuses_caller(&over_the_wire(&of(class, "no", &[]))), "{class:?}");
+        }
     }
 
     #[test]

@@ -36,6 +36,7 @@ fn complete(dir: &Path) -> Command {
     command.envs([("TLS_CERT_FILE", "tls.crt"), ("TLS_KEY_FILE", "tls.key"), ("TLS_CA_FILE", "ca.crt")]);
     command.envs([
         ("DATABASE_URL", "sqlite:users.db"),
+        ("SERVICES_STATIC", "auth-service=127.0.0.1"),
         ("BIND_ADDRESS", "127.0.0.1"),
         ("DRAIN_DELAY", "0ms"),
     ]);

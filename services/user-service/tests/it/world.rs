@@ -1,8 +1,10 @@
 //! The service as it is, running, and clients with whatever identity a test wants.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{Addrs, Configure as _, Listeners, Platform, Settings, Sources, Vars};
+use discovery::Registry;
 use proto::flotilla::users::v1::accounts_service_client::AccountsServiceClient;
 use proto::userservice::user_service_client::UserServiceClient;
 use proto::userservice::{CreateUserRequest, User};
@@ -70,7 +72,8 @@ impl World {
         let ca = LocalCa::open(&dir.path().join("ca"), &env.clock).unwrap();
         let trust_domain = ca.trust_domain().clone();
         let identity = identity(&ca, &env, &SpiffeId::service(&trust_domain, &SERVICE));
-        let platform = Platform::new(SERVICE, env.clone(), identity, trust_domain, Listeners::local());
+        let (listeners, discovery) = (Listeners::local(), Arc::new(Registry::default()));
+        let platform = Platform::new(SERVICE, env.clone(), identity, trust_domain, listeners, discovery);
         let service = user_service::build(config(url), platform).await.unwrap();
         // Its connections must not be waited for by the service that they are made to.
         let world = Self { env: Env::system(1), ca, addrs: service.addrs() };

@@ -105,8 +105,7 @@ fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response)
             response
         }
         Kind::Grpc => {
-            let status = proto::status::of(problem.class(), problem.detail(), problem.errors());
-            let mut response = status.into_http();
+            let mut response = problem.grpc_status().into_http();
             // Whoever sends what is no call at all does not read gRPC's statuses.
             if [StatusCode::METHOD_NOT_ALLOWED, StatusCode::UNSUPPORTED_MEDIA_TYPE]
                 .contains(&problem.status())

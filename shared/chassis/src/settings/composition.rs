@@ -6,7 +6,9 @@ use types::ServiceName;
 
 use super::check::{self, Names};
 use super::file::Entry;
-use super::{Configure as _, SettingError, SettingErrors, Settings, Sources, database_config};
+use super::{
+    Configure as _, SettingError, SettingErrors, Settings, Sources, database_config, discovery_config,
+};
 use crate::process::IdentityFiles;
 
 impl Sources {
@@ -70,10 +72,11 @@ impl Shared {
     }
 }
 
-/// What a service of its own is told about its engines and its identity, and a composition decides itself.
+/// What a service of its own is told about its engines, its identity and the others, and a composition decides itself.
 fn engines() -> BTreeSet<String> {
     let mut settings = Settings::new(ServiceName::new("any"), Sources::default());
     database_config(&mut settings);
     IdentityFiles::configure(&mut settings);
+    discovery_config(&mut settings);
     settings.names().collect()
 }

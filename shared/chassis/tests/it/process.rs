@@ -25,7 +25,7 @@ fn complete(town: &Town) -> Command {
     let mut command = greeting(town);
     command.args(["--http-port", "0", "--grpc-port=0", "--bind-address", "127.0.0.1"]);
     command.envs([("TLS_CERT_FILE", cert), ("TLS_KEY_FILE", key), ("TLS_CA_FILE", ca)]);
-    command.envs([("GREETING", "hello"), ("ADMIN_PORT", "0")]);
+    command.envs([("GREETING", "hello"), ("ADMIN_PORT", "0"), ("SERVICES_STATIC", "auth-service=127.0.0.1")]);
     command
 }
 

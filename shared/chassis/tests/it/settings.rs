@@ -64,7 +64,14 @@ fn every_kind_of_value_is_read() {
 fn all_that_is_wrong_is_told_at_once_with_its_place_and_what_would_be_right() {
     let file =
         "log_format = \"xml\"\ncolour = 1\n[user-service]\nadmin_port = 70000\nopen = [1]\n[user-servce]";
-    let vars = [("HTTP_PORT", "80a"), ("WAIT", "5"), ("BODY", "2MiB"), ("GPRC_PORT", "1"), ("OPEN", "yes")];
+    let vars = [
+        ("HTTP_PORT", "80a"),
+        ("WAIT", "5"),
+        ("BODY", "2MiB"),
+        ("GPRC_PORT", "1"),
+        ("OPEN", "yes"),
+        ("SERVICES_STATIC", "auth-service=10.0.0.1:0:1, user-service=10.0.0.2, auth"),
+    ];
     let flags = ["--count", "11", "--trust-domian", "x", "loose", "--HTTP-port", "1"];
     let mut settings = Settings::new(USERS, sources(vars, file, &flags));
     let second = Duration::from_secs(1);

@@ -1,10 +1,12 @@
 //! A certificate authority and the callers it vouches for.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use chassis::{Listeners, Platform};
+use discovery::Registry;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -57,7 +59,8 @@ impl Town {
     /// The shop's platform, which listens on free ports.
     pub(crate) fn shop(&self) -> Platform {
         let (trust_domain, identity) = (TrustDomain::default(), self.identity(SHOP.as_str()));
-        Platform::new(SHOP, self.env.clone(), identity, trust_domain, Listeners::local())
+        let discovery = Arc::new(Registry::default());
+        Platform::new(SHOP, self.env.clone(), identity, trust_domain, Listeners::local(), discovery)
     }
 
     /// The identity of a service, or of the operators.

@@ -4,9 +4,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{Configure as _, Listeners, Platform, Settings, Sources, Vars};
+use discovery::Registry;
 use runtime::Env;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -66,8 +68,9 @@ async fn user_service(dir: &Path, env: &Env, ca: &LocalCa) -> chassis::Service {
     let config = Config::configure(&mut settings);
     settings.finish().unwrap();
     let identity = Identity::from_pem(&issue(ca, &id_of_service(ca)), ca.roots_pem(), &env.clock).unwrap();
+    let (listeners, discovery) = (Listeners::local(), Arc::new(Registry::default()));
     let platform =
-        Platform::new(SERVICE, env.clone(), identity, ca.trust_domain().clone(), Listeners::local());
+        Platform::new(SERVICE, env.clone(), identity, ca.trust_domain().clone(), listeners, discovery);
     user_service::build(config, platform).await.unwrap()
 }
 

@@ -1,11 +1,13 @@
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use chassis::{Listeners, Platform, Service, StartError};
 use database::SqliteConfig;
+use discovery::Registry;
 use runtime::{Env, Net, Random};
 use service_auth::{Identity, TrustDomain};
 use types::ServiceName;
@@ -64,7 +66,8 @@ impl Instance {
         let net = Net::over(SimulatedNetwork::of(self.name, &self.traffic));
         let env = Env::simulated(time::clock(), self.random.clone(), net);
         let identity = self.identity.clone();
-        let platform = Platform::new(name(), env, identity, TrustDomain::default(), listeners());
+        let (trust_domain, discovery) = (TrustDomain::default(), Arc::new(Registry::default()));
+        let platform = Platform::new(name(), env, identity, trust_domain, listeners(), discovery);
         let file =
             SqliteConfig { vfs: Some(self.name.to_owned()), ..SqliteConfig::at(self.database.clone()) };
         let config = Config { database: database::Config::sqlite(file), password_cost: CHEAPEST };

@@ -1,0 +1,166 @@
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use runtime::Deadline;
+use service_auth::Alpn;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tonic::body::Body;
+
+use crate::ConnectError;
+use crate::dialer::Dialer;
+
+/// The one connection to an instance, over which all its streams go. It is made when it is needed.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    state: Mutex<State>,
+    /// Held by the one caller that connects while the others wait for it.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: Option<Arc<Open>>,
+    /// How often it could not be connected, and why the last time.
+    failures: u64,
+    failure: Option<Arc<ConnectError>>,
+}
+
+/// A connection in use.
+#[derive(Debug)]
+pub(super) struct Open {
+    sender: SendRequest<Body>,
+    places: Arc<Semaphore>,
+    made: Instant,
+    /// When the last answer began, in microseconds since then.
+    heard: AtomicU64,
+}
+
+/// A place on a connection, for one stream.
+#[derive(Debug)]
+pub(super) struct Taken {
+    open: Arc<Open>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Below the 256 that our servers take, so that streams wait here, in their turn and bounded by their deadlines, and
+/// not inside the connection.
+const MOST_STREAMS: usize = 200;
+/// An answer of a megabyte comes without a pause.
+const WINDOW: u32 = 1 << 20;
+/// A host that is gone without a word is noticed after both, in the time of a patient caller.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Line {
+    /// The connection, made by whoever comes first. If that fails, those who have waited need not try it again.
+    pub(super) async fn get(
+        &self,
+        dialer: &Dialer,
+        addr: SocketAddr,
+        deadline: Deadline,
+    ) -> Result<Arc<Open>, Arc<ConnectError>> {
+        let failures = match self.usable() {
+            Ok(open) => return Ok(open),
+            Err(failures) => failures,
+        };
+        let connecting = dialer.in_time(deadline, async { Ok(self.connecting.lock().await) }).await;
+        let _connecting = connecting.map_err(Arc::new)?;
+        match self.usable() {
+            Ok(open) => return Ok(open),
+            Err(now) if now == failures => {}
+            Err(_) => return Err(self.failure()),
+        }
+        let connected = dialer.in_time(deadline, connect(dialer, addr)).await.map(Arc::new).map_err(Arc::new);
+        let mut state = self.state();
+        match &connected {
+            Ok(open) => state.open = Some(Arc::clone(open)),
+            Err(error) => (state.failures, state.failure) = (failures + 1, Some(Arc::clone(error))),
+        }
+        connected
+    }
+
+    /// Has the next request make another connection.
+    pub(super) fn forget(&self, taken: &Taken) {
+        let mut state = self.state();
+        if state.open.as_ref().is_some_and(|open| Arc::ptr_eq(open, &taken.open)) {
+            state.open = None;
+        }
+    }
+
+    /// A stream that began at `began` got no answer in time. If no other has had one since, the connection may lead
+    /// nowhere; a new one would show it.
+    pub(super) fn doubt(&self, taken: &Taken, began: Instant) {
+        if taken.open.last_heard() < began {
+            self.forget(taken);
+        }
+    }
+
+    /// The connection if it can be used, or else how often it could not be made.
+    fn usable(&self) -> Result<Arc<Open>, u64> {
+        let state = self.state();
+        match &state.open {
+            Some(open) if !open.sender.is_closed() => Ok(Arc::clone(open)),
+            _ => Err(state.failures),
+        }
+    }
+
+    fn failure(&self) -> Arc<ConnectError> {
+        self.state().failure.clone().expect("what failed has a reason")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Waits for a place.
+    pub(super) async fn take(self: Arc<Self>) -> Taken {
+        let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
+        Taken { open: self, _place: place }
+    }
+
+    fn last_heard(&self) -> Instant {
+        self.made + Duration::from_micros(self.heard.load(Ordering::Relaxed))
+    }
+}
+
+impl Taken {
+    pub(super) fn send(
+        &mut self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
+        self.open.sender.clone().try_send_request(request)
+    }
+
+    /// Notes that an answer has begun.
+    pub(super) fn heard(&self) {
+        let micros = u64::try_from(self.open.made.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.open.heard.store(micros, Ordering::Relaxed);
+    }
+}
+
+async fn connect(dialer: &Dialer, addr: SocketAddr) -> Result<Open, ConnectError> {
+    let io = dialer.dial(addr, Alpn::H2).await?;
+    let runner = dialer.runner();
+    let mut http2 = Builder::new(runner.clone());
+    http2
+        .timer(TokioTimer::new())
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    let (sender, connection) = http2.handshake(TokioIo::new(io)).await.map_err(ConnectError::Http)?;
+    runner.run(connection);
+    let places = Arc::new(Semaphore::new(MOST_STREAMS));
+    Ok(Open { sender, places, made: Instant::now(), heard: AtomicU64::new(0) })
+}

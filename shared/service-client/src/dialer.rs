@@ -1,0 +1,130 @@
+use std::error::Error as _;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use runtime::{Deadline, Env, Io};
+use service_auth::{Alpn, Identity, SpiffeId, TlsError, TrustDomain};
+use tokio_util::sync::CancellationToken;
+use types::{Classify, ErrorClass, ServiceName};
+
+/// Why there is no connection to an instance.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody listens there, or the way is cut.
+    #[error("dialling")]
+    Dial(#[source] io::Error),
+    /// It did not prove to be who was called, or did not believe us.
+    #[error("agreeing on TLS")]
+    Tls(#[source] TlsError),
+    /// It does not speak HTTP as it must.
+    #[error("agreeing on HTTP")]
+    Http(#[source] hyper::Error),
+    /// It took too long.
+    #[error("no connection within {0:?}")]
+    Slow(Duration),
+    /// This process is at its end and connects to nobody.
+    #[error("no connections are made any more")]
+    Closed,
+}
+
+impl Classify for ConnectError {
+    /// Nothing was sent, so nothing happened.
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Unavailable
+    }
+}
+
+/// Connects to the instances of one service.
+#[derive(Clone, Debug)]
+pub(crate) struct Dialer {
+    pub(crate) service: ServiceName,
+    callee: SpiffeId,
+    env: Env,
+    identity: Identity,
+    closing: CancellationToken,
+}
+
+impl Dialer {
+    /// It outlasts the loss of a packet, both when TCP and when TLS begins.
+    const LONGEST: Duration = Duration::from_secs(3);
+
+    pub(crate) fn new(
+        env: &Env,
+        identity: &Identity,
+        trust_domain: &TrustDomain,
+        service: &ServiceName,
+        closing: &CancellationToken,
+    ) -> Self {
+        Self {
+            service: service.clone(),
+            callee: SpiffeId::service(trust_domain, service),
+            env: env.clone(),
+            identity: identity.clone(),
+            closing: closing.clone(),
+        }
+    }
+
+    /// What `connect` gives within half of what is left until `deadline`, so that there is time for another try.
+    pub(crate) async fn in_time<T>(
+        &self,
+        deadline: Deadline,
+        connect: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        if self.closing.is_cancelled() {
+            return Err(ConnectError::Closed);
+        }
+        let budget = Self::LONGEST.min(deadline.remaining() / 2);
+        let connected = Deadline::within(budget).bound(connect).await;
+        connected.unwrap_or(Err(ConnectError::Slow(budget)))
+    }
+
+    /// A connection to `addr`, where the service must prove to be.
+    pub(crate) async fn dial(&self, addr: SocketAddr, alpn: Alpn) -> Result<Io, ConnectError> {
+        let io = self.env.net.dial(&addr.to_string()).await.map_err(ConnectError::Dial)?;
+        let secured = self.identity.connect(io, &self.callee, alpn).await.map_err(ConnectError::Tls)?;
+        Ok(secured.io)
+    }
+
+    /// Where what belongs to one connection runs.
+    pub(crate) fn runner(&self) -> Runner {
+        Runner { tasks: self.env.tasks.clone(), closing: self.closing.child_token() }
+    }
+}
+
+/// Runs the tasks of one connection until they end, or until all connections are to end.
+#[derive(Clone, Debug)]
+pub(crate) struct Runner {
+    tasks: runtime::Tasks,
+    closing: CancellationToken,
+}
+
+impl Runner {
+    pub(crate) fn run(&self, task: impl Future<Output: Send> + Send + 'static) {
+        let closing = self.closing.clone();
+        self.tasks.spawn("outbound connection", async move {
+            // How it ends, its users are told.
+            closing.run_until_cancelled_owned(task).await;
+        });
+    }
+}
+
+/// For the streams of HTTP/2.
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Runner {
+    fn execute(&self, stream: F) {
+        self.run(stream);
+    }
+}
+
+/// The error in words, with its causes.
+pub(crate) fn told(error: &ConnectError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}

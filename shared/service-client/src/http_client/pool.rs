@@ -1,0 +1,152 @@
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use service_auth::Alpn;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::ConnectError;
+use crate::dialer::Dialer;
+use crate::instances::Instance;
+
+/// Requests to one instance at once; the others wait in their turn, bounded by their deadlines. Half of the connections
+/// that an instance takes, so that two gateways fill it.
+const MOST_REQUESTS: usize = 500;
+/// Shorter than the 75 seconds after which our servers close, so that a request does not meet the end of its connection.
+const IDLE: Duration = Duration::from_secs(60);
+/// Four times the largest head, so that bodies are read in fair pieces.
+const BUFFER: usize = 64 * 1024;
+
+/// The connections to an instance that wait for a request, of which the last one back is the first to go: what is not
+/// needed grows old.
+pub(super) struct Pool<B> {
+    idle: Mutex<VecDeque<Idle<B>>>,
+    places: Arc<Semaphore>,
+}
+
+struct Idle<B> {
+    sender: SendRequest<B>,
+    since: Instant,
+}
+
+/// A connection that is in use for one exchange.
+pub(super) struct Lease<B> {
+    sender: SendRequest<B>,
+    instance: Arc<Instance<Pool<B>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl<B> Default for Pool<B> {
+    fn default() -> Self {
+        Self { idle: Mutex::default(), places: Arc::new(Semaphore::new(MOST_REQUESTS)) }
+    }
+}
+
+impl<B> Pool<B> {
+    /// Waits until another request may be sent.
+    pub(super) async fn place(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// The connection that came back last and can be used again.
+    pub(super) fn take(&self) -> Option<SendRequest<B>> {
+        let mut idle = self.idle();
+        while idle.back().is_some_and(|last| last.sender.is_closed()) {
+            idle.pop_back();
+        }
+        // One that has answered before its request was all there is not ready for another.
+        let ready = idle.iter().rposition(|idle| idle.sender.is_ready())?;
+        if idle[ready].is_old() {
+            idle.drain(..=ready);
+            return None;
+        }
+        idle.remove(ready).map(|idle| idle.sender)
+    }
+
+    fn give_back(&self, sender: SendRequest<B>) {
+        if sender.is_closed() {
+            return;
+        }
+        let mut idle = self.idle();
+        while let Some(oldest) = idle.front()
+            && (idle.len() >= MOST_REQUESTS || oldest.sender.is_closed() || oldest.is_old())
+        {
+            idle.pop_front();
+        }
+        idle.push_back(Idle { sender, since: Instant::now() });
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Idle<B>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B> Idle<B> {
+    fn is_old(&self) -> bool {
+        self.since.elapsed() >= IDLE
+    }
+}
+
+impl<B> Lease<B> {
+    pub(super) fn new(
+        sender: SendRequest<B>,
+        instance: Arc<Instance<Pool<B>>>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { sender, instance, _place: place }
+    }
+
+    /// The exchange is over, and the connection is there for the next.
+    pub(super) fn give_back(self) {
+        self.instance.connections.give_back(self.sender);
+    }
+
+    /// A request that began at `began` got no answer in time. The connections that have been idle since may lead
+    /// nowhere either; new ones would show it.
+    pub(super) fn doubt(self, began: Instant) {
+        let mut idle = self.instance.connections.idle();
+        while idle.front().is_some_and(|oldest| oldest.since < began) {
+            idle.pop_front();
+        }
+    }
+}
+
+impl<B: Body + 'static> Lease<B> {
+    pub(super) fn send(
+        &mut self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<B>>>> + use<B> {
+        self.sender.try_send_request(request)
+    }
+}
+
+/// A new connection to the instance at `addr`.
+pub(super) async fn connect<B>(dialer: &Dialer, addr: SocketAddr) -> Result<SendRequest<B>, ConnectError>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let io = dialer.dial(addr, Alpn::Http1).await?;
+    let http1 = Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(io)).await;
+    let (sender, connection) = http1.map_err(ConnectError::Http)?;
+    dialer.runner().run(connection);
+    Ok(sender)
+}
+
+impl<B> fmt::Debug for Pool<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("idle", &self.idle().len()).finish_non_exhaustive()
+    }
+}
