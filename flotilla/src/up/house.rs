@@ -56,8 +56,11 @@ impl House {
         Ok(platform.with_renewal(self.data.renewal()).with_log_filter(self.log_filter.clone()))
     }
 
-    /// The accounts, as the operator has them.
-    pub(super) fn accounts(&self) -> Result<Accounts, DataDirError> {
+    /// The accounts, as the operator has them, once user-service serves.
+    pub(super) async fn accounts(&self) -> Result<Accounts, DataDirError> {
+        let mut instances = self.discovery.watch(&USER_SERVICE);
+        // The registry is there for as long as the house.
+        drop(instances.wait_for(|instances| !instances.is_empty()).await);
         let operator = self.data.operator()?;
         let trust_domain = self.data.authority().trust_domain();
         let outbound = Outbound::new(&self.env, &operator, trust_domain, &self.discovery);

@@ -40,7 +40,7 @@ async fn open(house: &House, rows: Vec<Row>) -> Result<Announcement, Error> {
     let certificate = house.write_operator()?;
     let first = FirstOperator::in_directory(house.data_dir());
     if !first.is_made() {
-        first.make(house.accounts()?, &house.env.random).await?;
+        first.make(house.accounts().await?, &house.env.random).await?;
     }
     let addrs: Vec<_> = rows.iter().map(|row| (row.service.clone(), row.addrs)).collect();
     let announced = Announcement::make(house.data_dir(), &addrs);

@@ -20,9 +20,10 @@ async fn a_fresh_directory_is_all_it_takes() {
     insta::assert_snapshot!(table, @r"
     flotilla 0.1.0
 
-    SERVICE               HTTP (mTLS)       GRPC (mTLS)       ADMIN             DATABASE
-    user-service          <HTTP>            <GRPC>            <ADMIN>           sqlite:data/user-service.db
+    SERVICE  HTTP (mTLS)  GRPC (mTLS)  ADMIN  DATABASE
+    user-service  <user-service http>  <user-service grpc>  <user-service admin>  sqlite:data/user-service.db
 
+    operator@flotilla.internal is an operator; the password it was made with is in data/operator/password.
     The operator's certificate for mTLS is in data/operator.
     Ctrl-C ends everything in order.
     ");

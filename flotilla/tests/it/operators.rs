@@ -19,8 +19,14 @@ async fn an_operator_is_made_once() {
     let running = Running::up(dir.path()).await;
     let new = ["Ada@Example.com", "--name", "Ada"];
     let password = format!("{PASSWORD}\n");
-    insta::assert_snapshot!(add(dir.path(), &new, &password).await, @"");
-    insta::assert_snapshot!(add(dir.path(), &new, "").await, @"");
+    insta::assert_snapshot!(add(dir.path(), &new, &password).await, @r"
+    0
+    ada@example.com has a new account and is an operator.
+    ");
+    insta::assert_snapshot!(add(dir.path(), &new, "").await, @r"
+    64
+    flotilla: the password is expected as a line on stdin
+    ");
     let mut accounts = running.accounts().await;
     let ada = accounts.by_login("ada@example.com", PASSWORD).await.unwrap();
     let user = accounts.get(&ada).await.unwrap();
@@ -33,7 +39,10 @@ async fn a_customer_becomes_an_operator_and_keeps_the_password() {
     let running = Running::up(dir.path()).await;
     let mut accounts = running.accounts().await;
     let ada = accounts.create("ada@example.com").await.unwrap();
-    insta::assert_snapshot!(add(dir.path(), &["ada@example.com"], "another password\n").await, @"");
+    insta::assert_snapshot!(add(dir.path(), &["ada@example.com"], "another password\n").await, @r"
+    69
+    flotilla: the e-mail address has an account already
+    ");
     assert_eq!(accounts.get(&ada.id).await.unwrap().role, "operator");
     assert_eq!(accounts.by_login("ada@example.com", PASSWORD).await, Some(ada.id));
 }
@@ -42,10 +51,24 @@ async fn a_customer_becomes_an_operator_and_keeps_the_password() {
 async fn what_cannot_be_an_operators_account_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let _running = Running::up(dir.path()).await;
-    insta::assert_snapshot!(add(dir.path(), &["ada"], "").await, @"");
-    insta::assert_snapshot!(add(dir.path(), &["ada@example.com"], "").await, @"");
-    insta::assert_snapshot!(add(dir.path(), &["ada@example.com"], "secret\n").await, @"");
-    insta::assert_snapshot!(add(dir.path(), &["ada@example.com", "--name", ""], &format!("{PASSWORD}\n")).await, @"");
+    insta::assert_snapshot!(add(dir.path(), &["ada"], "").await, @r"
+    64
+    error: invalid value 'ada' for '<EMAIL>': must be an e-mail address such as ada@example.com
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(add(dir.path(), &["ada@example.com"], "").await, @r"
+    64
+    flotilla: the password is expected as a line on stdin
+    ");
+    insta::assert_snapshot!(add(dir.path(), &["ada@example.com"], "secret\n").await, @r"
+    64
+    flotilla: the request has wrong fields; password: must be 8 to 128 characters
+    ");
+    insta::assert_snapshot!(add(dir.path(), &["ada@example.com", "--name", ""], &format!("{PASSWORD}\n")).await, @r"
+    64
+    flotilla: the request has wrong fields; name: must be 1 to 200 characters without control characters
+    ");
 }
 
 #[tokio::test]

@@ -72,19 +72,13 @@ impl Running {
         Self { program, addrs: services["user-service"], services, table, operator }
     }
 
-    /// `text` with what each service listens at in place of the address, and with blanks two by two: ports differ in
-    /// length from run to run, and columns are made for the longest.
+    /// `text` with what each service listens at in place of the address.
     pub(crate) fn without_addresses(&self, text: &str) -> String {
         let addresses = self.services.iter().flat_map(|(service, Addrs { http, grpc, admin })| {
-            [(http, "http"), (grpc, "grpc"), (admin, "admin")]
-                .map(|(addr, kind)| (addr, format!("<{service} {kind}>")))
+            let named = |kind: &str, addr: &SocketAddr| (addr.to_string(), format!("<{service} {kind}>"));
+            [named("http", http), named("grpc", grpc), named("admin", admin)]
         });
-        let text =
-            addresses.fold(text.to_owned(), |text, (addr, name)| text.replace(&addr.to_string(), &name));
-        let columns = |line: &str| {
-            line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("  ")
-        };
-        text.lines().map(|line| format!("{}\n", columns(line))).collect()
+        without_alignment(&addresses.fold(text.to_owned(), |text, (addr, name)| text.replace(&addr, &name)))
     }
 
     /// Connects as the operator.
@@ -95,6 +89,15 @@ impl Running {
             accounts: AccountsServiceClient::new(channel),
         }
     }
+}
+
+/// Columns are made for their longest cells, and ports differ in length from run to run.
+pub(crate) fn without_alignment(text: &str) -> String {
+    let cells = |line: &str| {
+        let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+        cells.collect::<Vec<_>>().join("  ")
+    };
+    text.lines().map(|line| format!("{}\n", cells(line))).collect()
 }
 
 /// A line of the table that tells where a service listens.
