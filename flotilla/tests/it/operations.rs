@@ -90,18 +90,18 @@ async fn authz_tells_who_may_call_what() {
     user-service  /flotilla.operations.v1.OperationsService/ListPermissions  operator
     user-service  /flotilla.operations.v1.OperationsService/SetLogLevel  operator
     user-service  /flotilla.users.v1.AccountsService/ChangePassword  service/auth-service, operator
-    user-service  /flotilla.users.v1.AccountsService/ChangeRole  service/auth-service, operator
+    user-service  /flotilla.users.v1.AccountsService/ChangeRole  operator
     user-service  /flotilla.users.v1.AccountsService/GetAccount  service/auth-service, operator
-    user-service  /flotilla.users.v1.AccountsService/SettleChanges  service/auth-service, operator
+    user-service  /flotilla.users.v1.AccountsService/SettleChanges  service/auth-service
     user-service  /flotilla.users.v1.AccountsService/VerifyCredentials  service/auth-service, operator
-    user-service  /flotilla.users.v1.AccountsService/WatchChanges  service/auth-service, operator
+    user-service  /flotilla.users.v1.AccountsService/WatchChanges  service/auth-service
     user-service  /grpc.health.v1.Health/Check  everyone
     user-service  /grpc.health.v1.Health/Watch  everyone
     user-service  /grpc.reflection.v1.ServerReflection/ServerReflectionInfo  operator
     user-service  /grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo  operator
     user-service  /userservice.UserService/CreateUser  service/auth-service, operator
     user-service  /userservice.UserService/DeleteUser  operator
-    user-service  /userservice.UserService/GetUser  service/auth-service, service/order-service, service/notification-service, operator
+    user-service  /userservice.UserService/GetUser  service/order-service, service/notification-service, operator
     user-service  /userservice.UserService/UpdateUser  operator
     ");
 }

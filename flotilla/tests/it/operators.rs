@@ -24,8 +24,8 @@ async fn an_operator_is_made_once() {
     ada@example.com has a new account and is an operator.
     ");
     insta::assert_snapshot!(add(dir.path(), &new, "").await, @r"
-    64
-    flotilla: the password is expected as a line on stdin
+    0
+    ada@example.com is an operator already.
     ");
     let mut accounts = running.accounts().await;
     let ada = accounts.by_login("ada@example.com", PASSWORD).await.unwrap();
@@ -40,8 +40,8 @@ async fn a_customer_becomes_an_operator_and_keeps_the_password() {
     let mut accounts = running.accounts().await;
     let ada = accounts.create("ada@example.com").await.unwrap();
     insta::assert_snapshot!(add(dir.path(), &["ada@example.com"], "another password\n").await, @r"
-    69
-    flotilla: the e-mail address has an account already
+    0
+    ada@example.com is an operator now, with the account and the password it has had.
     ");
     assert_eq!(accounts.get(&ada.id).await.unwrap().role, "operator");
     assert_eq!(accounts.by_login("ada@example.com", PASSWORD).await, Some(ada.id));
