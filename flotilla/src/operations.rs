@@ -8,7 +8,7 @@ use proto::flotilla::operations::v1::{
     Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest, SetLogLevelRequest,
 };
 use service_client::Channel;
-use types::ServiceName;
+use types::{Classify as _, ErrorClass, ServiceName};
 
 use crate::columns::Columns;
 use crate::error::Error;
@@ -46,7 +46,10 @@ pub(crate) async fn status(operator: &Operator, services: &[ServiceName]) -> Res
     for (instance, answer) in instances.iter().zip(&answers) {
         let [status, version, log, checks] = match answer {
             Ok(answer) => cells(answer),
-            Err(_) => ["no answer", "", "", ""].map(str::to_owned),
+            Err(refusal) => {
+                let is_silent = [ErrorClass::Unavailable, ErrorClass::Unknown].contains(&refusal.class());
+                [if is_silent { "no answer" } else { "refused" }, "", "", ""].map(str::to_owned)
+            }
         };
         let (service, address) = (instance.service.to_string(), instance.address.clone());
         table.push([service, address, status, version, log, checks]);

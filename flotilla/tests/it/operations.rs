@@ -125,7 +125,7 @@ async fn nobody_is_asked_without_an_operators_certificate() {
     insta::assert_snapshot!(status("auth-service").await, @r"
     64
     SERVICE  INSTANCE  STATUS  VERSION  LOG  CHECKS
-    user-service  <user-service grpc>  no answer
+    user-service  <user-service grpc>  refused
     flotilla: user-service at <user-service grpc>: spiffe://flotilla.internal/service/auth-service may not call /flotilla.operations.v1.OperationsService/GetStatus
     ");
     assert!(status("operator").await.starts_with("0\n"));

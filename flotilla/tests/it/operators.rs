@@ -77,22 +77,20 @@ async fn the_first_start_makes_an_operator_whose_password_is_in_a_file() {
     let running = Running::up(dir.path()).await;
     let file = dir.path().join("data/operator/password");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    let password = std::fs::read_to_string(&file).unwrap();
-    let mut accounts = running.accounts().await;
-    let id = accounts.by_login("operator@flotilla.internal", password.trim_end()).await.unwrap();
-    assert_eq!(accounts.get(&id).await.unwrap().role, "operator");
+    let first = running.first_operator(dir.path()).await.unwrap();
+    assert_eq!((first.email.as_str(), first.role.as_str()), ("operator@flotilla.internal", "operator"));
 }
 
 #[tokio::test]
 async fn a_first_operator_that_is_deleted_or_changed_stays_so() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::up(dir.path()).await;
-    let first = first_operator(&running, dir.path()).await.unwrap();
-    running.accounts().await.delete(&first).await.unwrap();
+    let first = running.first_operator(dir.path()).await.unwrap();
+    running.accounts().await.delete(&first.id).await.unwrap();
     assert_eq!(running.program.code_after("TERM").await, Some(0));
 
     let running = Running::up(dir.path()).await;
-    assert_eq!(first_operator(&running, dir.path()).await, None);
+    assert_eq!(running.first_operator(dir.path()).await, None);
     assert_eq!(running.program.code_after("TERM").await, Some(0));
 
     std::fs::remove_dir_all(dir.path().join("data/operator")).unwrap();
@@ -101,33 +99,26 @@ async fn a_first_operator_that_is_deleted_or_changed_stays_so() {
     assert!(!running.table.contains("operator@"), "{}", running.table);
 }
 
-/// The id of the first operator's account, if its password is the one in the file.
-async fn first_operator(running: &Running, dir: &Path) -> Option<String> {
-    let password = std::fs::read_to_string(dir.join("data/operator/password")).unwrap();
-    running.accounts().await.by_login("operator@flotilla.internal", password.trim_end()).await
-}
-
 #[tokio::test]
 async fn a_start_that_was_cut_off_is_completed_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::up(dir.path()).await;
-    let first = first_operator(&running, dir.path()).await.unwrap();
-    running.accounts().await.demote(&first).await;
+    let first = running.first_operator(dir.path()).await.unwrap();
+    running.accounts().await.demote(&first.id).await;
     assert_eq!(running.program.code_after("TERM").await, Some(0));
     // As if it had been cut off after the account was made and before it was an operator's.
     std::fs::remove_file(dir.path().join("data/first-operator")).unwrap();
     let running = Running::up(dir.path()).await;
-    assert_eq!(first_operator(&running, dir.path()).await.as_deref(), Some(&*first));
-    assert_eq!(running.accounts().await.get(&first).await.unwrap().role, "operator");
+    assert_eq!(running.first_operator(dir.path()).await, Some(first));
 }
 
 #[tokio::test]
 async fn nobody_becomes_an_operator_by_having_the_first_ones_address() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::up(dir.path()).await;
-    let first = first_operator(&running, dir.path()).await.unwrap();
+    let first = running.first_operator(dir.path()).await.unwrap();
     let mut accounts = running.accounts().await;
-    accounts.delete(&first).await.unwrap();
+    accounts.delete(&first.id).await.unwrap();
     let other = accounts.create("operator@flotilla.internal").await.unwrap();
     assert_eq!(running.program.code_after("TERM").await, Some(0));
     std::fs::remove_file(dir.path().join("data/first-operator")).unwrap();

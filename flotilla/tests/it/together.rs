@@ -81,6 +81,14 @@ impl Running {
         without_alignment(&addresses.fold(text.to_owned(), |text, (addr, name)| text.replace(&addr, &name)))
     }
 
+    /// The first operator's account, if its password is the one in the file.
+    pub(crate) async fn first_operator(&self, dir: &Path) -> Option<User> {
+        let password = std::fs::read_to_string(dir.join("data/operator/password")).unwrap();
+        let mut accounts = self.accounts().await;
+        let id = accounts.by_login("operator@flotilla.internal", password.trim_end()).await?;
+        Some(accounts.get(&id).await.unwrap())
+    }
+
     /// Connects as the operator.
     pub(crate) async fn accounts(&self) -> Accounts {
         let channel = operator::connect(&self.program.env, &self.operator, self.addrs.grpc).await.unwrap();
