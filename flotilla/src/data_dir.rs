@@ -33,6 +33,10 @@ pub(crate) enum DataDirError {
     },
     #[error("{} is in use by another flotilla; stop it, or name another directory with --data-dir", .0.display())]
     InUse(PathBuf),
+    #[error("{} is open to others (mode {mode:03o}): it must be closed to them (chmod 600)", path.display())]
+    Exposed { path: PathBuf, mode: u32 },
+    #[error("{} is missing, without which the keys in {} cannot be opened", path.display(), database.display())]
+    SecretLost { path: PathBuf, database: PathBuf },
     #[error("the platform's certificates")]
     Authority(#[from] CaError),
     #[error("the platform's certificates")]
@@ -43,13 +47,13 @@ impl DataDirError {
     /// What the process answers to whoever started it.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Authority(CaError::Exposed { .. }) => Failure::USAGE,
+            Self::Exposed { .. } | Self::Authority(CaError::Exposed { .. }) => Failure::USAGE,
             // No later start repairs it, nor a text that is none.
             Self::Authority(CaError::Io { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {
                 Failure::SOFTWARE
             }
             Self::Io { .. } | Self::InUse(_) | Self::Authority(CaError::Io { .. }) => Failure::UNAVAILABLE,
-            Self::Authority(_) | Self::Identity(_) => Failure::SOFTWARE,
+            Self::SecretLost { .. } | Self::Authority(_) | Self::Identity(_) => Failure::SOFTWARE,
         }
     }
 }
@@ -149,10 +153,7 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
     let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
     let missing: Vec<&Path> = missing.collect();
     DirBuilder::new().recursive(true).mode(DataDir::OWNERS_DIRECTORY).create(path)?;
-    missing.into_iter().try_for_each(|made| {
-        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
-        durable::sync(parent.unwrap_or(Path::new(".")))
-    })
+    missing.into_iter().try_for_each(durable::sync_name)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ pub(crate) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let new = beside(path);
     write(&new, text, mode)?;
     fs::rename(&new, path)?;
-    sync(path.parent().unwrap_or(Path::new(".")))
+    sync_name(path)
 }
 
 /// Where a file is written before it takes the place of the one at `path`.
@@ -33,9 +33,10 @@ pub(crate) fn write(new: &Path, text: &str, mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
-/// A power loss must not take away the names in it, which lead to what was acknowledged.
-pub(crate) fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+/// A power loss must not take away the name of what is at `path`, which may lead to what was acknowledged.
+pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// A secret as text that every shell and every file takes.

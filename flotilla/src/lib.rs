@@ -3,7 +3,7 @@
 mod cli;
 mod up;
 mod first_operator;
-mod table;
+mod signing_secret;
 mod run;
 mod issue;
 mod verbs;

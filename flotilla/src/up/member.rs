@@ -6,9 +6,9 @@ use database::SqliteConfig;
 use types::ServiceName;
 
 use super::house::House;
+use super::welcome::Row;
 use crate::data_dir::database_file;
 use crate::error::Error;
-use crate::table::Row;
 
 /// A service of the composition and what it was told.
 pub(super) struct Member<C> {

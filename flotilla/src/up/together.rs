@@ -2,65 +2,69 @@
 
 use std::io::{self, Write as _};
 
-use chassis::{Failure, RunError, Service, VERSION};
+use chassis::{Failure, Service};
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::house::House;
 use super::member::Built;
+use super::welcome::{Row, Welcome};
 use crate::data_dir::refused;
 use crate::error::Error;
 use crate::first_operator::FirstOperator;
 use crate::instances::Announcement;
-use crate::table::{Row, Table};
 
-/// Serves until `shutdown`. A service that ends by itself takes the others along, in order.
-pub(super) async fn serve(
-    house: &House,
-    members: Vec<Built>,
-    shutdown: &CancellationToken,
-) -> Result<(), Error> {
-    let (services, rows): (Vec<_>, Vec<_>) =
-        members.into_iter().map(|Built { service, row }| (service, row)).unzip();
-    let open = async {
-        let opened = shutdown.run_until_cancelled(open(house, rows)).await.transpose();
-        if opened.is_err() {
-            shutdown.cancel();
-        }
-        opened
-    };
-    // The announcement is kept until all have ended.
-    let (opened, ran) = tokio::join!(open, run_all(services, shutdown));
-    opened?;
-    Ok(ran.map_err(Failure::from)?)
+/// Every service of the composition, with its ports.
+pub(super) struct Together {
+    pub(super) house: House,
+    /// Those that nobody outside reaches but through the gateway.
+    pub(super) inside: Vec<Built>,
+    pub(super) gateway: Built,
+    /// Where the gateway is reached.
+    pub(super) url: String,
 }
 
-/// Completes the first start, and tells operators and whoever started it where the services are.
-async fn open(house: &House, rows: Vec<Row>) -> Result<Announcement, Error> {
+impl Together {
+    /// Serves until `shutdown`. A service that ends by itself takes the others along, in order.
+    pub(super) async fn serve(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let Self { house, inside, gateway, url } = self;
+        let (services, mut rows): (Vec<_>, Vec<_>) =
+            inside.into_iter().map(|Built { service, row }| (service, row)).unzip();
+        rows.push(gateway.row);
+        let inside = join_all(services.into_iter().map(|service| run(service, &shutdown)));
+        let front = async {
+            // Until this is done nobody comes in: a stranger could take the first operator's address.
+            match shutdown.run_until_cancelled(open(&house, rows, url)).await {
+                Some(Ok(_announced)) => run(gateway.service, &shutdown).await,
+                Some(Err(error)) => {
+                    shutdown.cancel();
+                    Err(error)
+                }
+                None => Ok(()),
+            }
+        };
+        let (inside, front) = tokio::join!(inside, front);
+        front.and(inside.into_iter().collect())
+    }
+}
+
+async fn run(service: Service, shutdown: &CancellationToken) -> Result<(), Error> {
+    let ended = service.run(shutdown.clone()).await;
+    shutdown.cancel();
+    Ok(ended.map_err(Failure::from)?)
+}
+
+/// Completes what the first start does once, and tells operators and whoever started it where everything is.
+async fn open(house: &House, rows: Vec<Row>, url: String) -> Result<Announcement, Error> {
     let certificate = house.write_operator()?;
     let first = FirstOperator::in_directory(house.data_dir());
     if !first.is_made() {
         first.make(house.accounts().await?, &house.env.random).await?;
     }
-    let addrs: Vec<_> = rows.iter().map(|row| (row.service.clone(), row.addrs)).collect();
-    let announced = Announcement::make(house.data_dir(), &addrs);
+    let services: Vec<_> = rows.iter().map(|row| (row.service.clone(), row.addrs)).collect();
+    let announced = Announcement::make(house.data_dir(), &services);
     let announcement = announced.map_err(refused("announcing the services in", house.data_dir()))?;
-    let operator = first.told().map(|told| format!("{told}\n")).unwrap_or_default();
     // A platform whose terminal is gone serves on.
-    drop(writeln!(
-        io::stdout(),
-        "flotilla {VERSION}\n\n{}\n{operator}The operator's certificate for mTLS is in {}.\nCtrl-C ends everything in order.",
-        Table(rows),
-        certificate.display()
-    ));
+    drop(write!(io::stdout(), "{}", Welcome { rows, url, first_operator: first.told(), certificate }));
     Ok(announcement)
-}
-
-async fn run_all(services: Vec<Service>, shutdown: &CancellationToken) -> Result<(), RunError> {
-    let runs = services.into_iter().map(|service| async {
-        let ended = service.run(shutdown.clone()).await;
-        shutdown.cancel();
-        ended
-    });
-    join_all(runs).await.into_iter().collect()
 }
