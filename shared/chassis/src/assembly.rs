@@ -14,12 +14,16 @@ use tonic::service::Routes;
 
 use crate::inbound::{Inbound, Kind, Stack};
 use crate::serve::{Server, Transport};
-use crate::{Check, Finding, Gate, Platform, Service, StartError, admin, grpc};
+use crate::{
+    Check, Edge, Finding, Gate, KeySource, Platform, Service, StartError, UserTokens, admin, grpc, operations,
+};
 
 /// What a service is made of.
 pub struct Assembly {
     /// The edge API, which the gateway alone reaches.
-    pub http: Router,
+    pub http: Edge,
+    /// Where the keys come from that its users' access tokens are checked with.
+    pub keys: KeySource,
     /// The internal API.
     pub grpc: Routes,
     /// Who may call which method of it. What has no row is refused.
@@ -67,7 +71,8 @@ impl Assembly {
     /// A service that answers nothing yet, to fill in what it has no use for.
     pub fn new(trust_domain: &TrustDomain) -> Self {
         Self {
-            http: Router::new(),
+            http: Edge::new(),
+            keys: KeySource::Issuer,
             grpc: Routes::default(),
             allow: AllowTable::new(trust_domain),
             contracts: &[],
@@ -103,10 +108,14 @@ impl Assembly {
         let allow = grpc::with_house_rows(self.allow);
         let methods = grpc::methods(self.contracts, &allow)?;
         binder.red.know_rpcs(methods.iter().map(String::as_str));
-        let internal = grpc::routes(self.grpc, self.contracts, &allow, &methods, platform)?;
+        let permissions = operations::permissions(&allow, &methods, self.http.operations());
+        let internal = self.grpc.add_service(operations::service(platform, permissions));
+        let internal = grpc::routes(internal, self.contracts, &allow, health.clone())?;
 
+        let (tokens, keys) = UserTokens::new(platform, self.keys);
+        let keys = self.http.asks_for_users().then_some(keys);
         let edge = Gate::edge(&platform.trust_domain, metrics);
-        let edge = binder.stack(Kind::Http, edge, self.http);
+        let edge = binder.stack(Kind::Http, edge, self.http.into_router(tokens));
         let internal = binder.stack(Kind::Grpc, Gate::methods(allow, metrics), internal.into_axum_router());
         let admin = binder.stack(Kind::Http, Gate::OPEN, admin::routes(health, metrics.clone()));
 
@@ -118,7 +127,7 @@ impl Assembly {
             grpc: binder.bind("grpc", listeners.grpc, grpc, internal).await?,
             admin: binder.bind("admin", listeners.admin, Transport::Plain, admin).await?,
             platform: platform.clone(),
-            background: self.background.into_iter().chain(renewal).collect(),
+            background: self.background.into_iter().chain(keys).chain(renewal).collect(),
             closing: self.closing,
         })
     }

@@ -18,8 +18,8 @@ use tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET as REFLECTION_V1ALPHA;
 use tonic_reflection::server::Builder;
 use types::ErrorClass;
 
+use crate::Health;
 use crate::health::Report;
-use crate::{Health, Platform, operations};
 
 /// The rows of what is served beside the service's own methods. Whoever has an identity may ask for health,
 /// as load balancers do; what methods there are is for operators.
@@ -40,8 +40,7 @@ pub(crate) fn routes(
     own: Routes,
     contracts: &[&'static [u8]],
     allow: &AllowTable,
-    methods: &BTreeSet<String>,
-    platform: &Platform,
+    health: Health,
 ) -> Result<Routes, tonic_reflection::server::Error> {
     let services = services(allow);
     let reflection = || {
@@ -51,9 +50,8 @@ pub(crate) fn routes(
         services.iter().fold(builder, |builder, service| builder.with_service_name(service))
     };
     let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
-    let operations = operations::service(platform, allow, methods);
-    let health = HealthServer::new(HealthOf { health: platform.health.clone(), services });
-    Ok(own.add_service(health).add_service(v1).add_service(v1alpha).add_service(operations))
+    let health = HealthServer::new(HealthOf { health, services });
+    Ok(own.add_service(health).add_service(v1).add_service(v1alpha))
 }
 
 /// The paths of all methods that are served.

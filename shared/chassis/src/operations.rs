@@ -15,28 +15,37 @@ use telemetry::{LogFilter, LogsError};
 use tonic::{Request, Response, Status, async_trait};
 use types::{Classify, ErrorClass, FieldError};
 
-use crate::{Finding, Platform, VERSION};
+use crate::{Finding, Operation, Platform, VERSION};
 
 /// More targets than anybody lists, and little enough to be told with the status.
 const LONGEST_FILTER: usize = 1024;
 
-/// The service on its way to the `grpc` listener; `methods` are the paths of all methods there.
+/// The service on its way to the `grpc` listener.
 pub(crate) fn service(
     platform: &Platform,
-    allow: &AllowTable,
-    methods: &BTreeSet<String>,
+    permissions: Vec<Permission>,
 ) -> OperationsServiceServer<impl OperationsService> {
-    let permissions = methods.iter().map(|method| permission(allow, method)).collect();
-    OperationsServiceServer::new(Operations { platform: platform.clone(), permissions })
+    OperationsServiceServer::new(Operations { platform: platform.clone(), permissions: permissions.into() })
 }
 
-fn permission(allow: &AllowTable, method: &str) -> Permission {
-    let callers = match allow.callers(method) {
+/// Who may call each of the gRPC `methods`, and use each of the edge API's `operations`.
+pub(crate) fn permissions(
+    allow: &AllowTable,
+    methods: &BTreeSet<String>,
+    operations: &[Operation],
+) -> Vec<Permission> {
+    let callers = |method: &str| match allow.callers(method) {
         None => Vec::new(),
         Some(Callers::Everyone) => vec!["everyone".to_owned()],
         Some(Callers::These(ids)) => ids.iter().map(|id| id.path().to_owned()).collect(),
     };
-    Permission { operation: method.to_owned(), callers }
+    let internal =
+        methods.iter().map(|method| Permission { operation: method.clone(), callers: callers(method) });
+    let edge = operations.iter().map(|operation| Permission {
+        operation: operation.to_string(),
+        callers: vec![operation.access.to_string()],
+    });
+    internal.chain(edge).collect()
 }
 
 struct Operations {

@@ -110,6 +110,7 @@ async fn an_operator_is_told_who_may_call_what() {
         /userservice.UserService/DeleteUser: nobody
         /userservice.UserService/GetUser: service/order-service, operator
         /userservice.UserService/UpdateUser: nobody
+        GET /tea: anybody
         ");
         shutdown.cancel();
     })
