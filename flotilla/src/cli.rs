@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -179,6 +180,9 @@ pub(crate) struct Up {
     /// Where all data is kept; it is made where it is missing.
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(crate) data_dir: PathBuf,
+    /// Where the public reaches the platform, 127.0.0.1:8080 by default; beyond loopback it wants TLS.
+    #[arg(long, value_name = "IP:PORT")]
+    public: Option<SocketAddr>,
     /// How the log on stderr looks: human or json.
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -193,12 +197,15 @@ pub(crate) struct Up {
 impl Up {
     /// The settings among them.
     pub(crate) fn flags(&self) -> Flags {
+        let public = |part: fn(SocketAddr) -> String| self.public.map(part);
         let flags = [
-            ("--log-format", &self.log_format),
-            ("--log-level", &self.log_level),
-            ("--config", &self.config),
+            ("--public-bind-address", public(|addr| addr.ip().to_string())),
+            ("--public-port", public(|addr| addr.port().to_string())),
+            ("--log-format", self.log_format.clone()),
+            ("--log-level", self.log_level.clone()),
+            ("--config", self.config.clone()),
         ];
-        let given = flags.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value.clone()?]));
+        let given = flags.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?]));
         Flags::parse(given.flatten())
     }
 }

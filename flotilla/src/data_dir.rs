@@ -37,6 +37,8 @@ pub(crate) enum DataDirError {
     Exposed { path: PathBuf, mode: u32 },
     #[error("{} is missing, without which the keys in {} cannot be opened", path.display(), database.display())]
     SecretLost { path: PathBuf, database: PathBuf },
+    #[error("{} is damaged", .0.display())]
+    Damaged(PathBuf),
     #[error("the platform's certificates")]
     Authority(#[from] CaError),
     #[error("the platform's certificates")]
@@ -53,7 +55,9 @@ impl DataDirError {
                 Failure::SOFTWARE
             }
             Self::Io { .. } | Self::InUse(_) | Self::Authority(CaError::Io { .. }) => Failure::UNAVAILABLE,
-            Self::SecretLost { .. } | Self::Authority(_) | Self::Identity(_) => Failure::SOFTWARE,
+            Self::SecretLost { .. } | Self::Damaged(_) | Self::Authority(_) | Self::Identity(_) => {
+                Failure::SOFTWARE
+            }
         }
     }
 }

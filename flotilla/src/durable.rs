@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use secrecy::zeroize::Zeroizing;
+
 pub(crate) const FOR_ITS_OWNER: u32 = 0o600;
 pub(crate) const FOR_ALL_TO_READ: u32 = 0o644;
 
@@ -40,6 +42,6 @@ pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
 }
 
 /// A secret as text that every shell and every file takes.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(crate) fn hex(secret: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(secret.iter().map(|byte| format!("{byte:02x}")).collect())
 }

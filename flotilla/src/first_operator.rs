@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use runtime::Random;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 use types::{Classify as _, Email, ErrorClass};
 
 use crate::accounts::Accounts;
@@ -67,11 +68,11 @@ impl FirstOperator {
         match fs::read_to_string(&self.password) {
             Ok(text) => Ok(SecretString::from(text.trim_end())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let password = SecretString::from(durable::hex(&random.bytes::<16>()));
-                let text = format!("{}\n", password.expose_secret());
+                let password = durable::hex(&random.bytes::<16>());
+                let text = Zeroizing::new(format!("{}\n", *password));
                 let written = durable::replace(&self.password, &text, FOR_ITS_OWNER);
                 written.map_err(refused("writing", &self.password))?;
-                Ok(password)
+                Ok(SecretString::from(password.as_str()))
             }
             Err(error) => Err(refused("reading", &self.password)(error)),
         }

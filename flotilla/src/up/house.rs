@@ -4,6 +4,7 @@ use std::sync::Arc;
 use chassis::{Listeners, Platform};
 use discovery::{Discover, Registry};
 use runtime::Env;
+use service_auth::Issuer;
 use service_client::Outbound;
 use telemetry::LogFilter;
 use types::ServiceName;
@@ -18,6 +19,7 @@ pub(super) struct House {
     pub(super) env: Env,
     data: DataDir,
     discovery: Arc<dyn Discover>,
+    issuer: Issuer,
     log_filter: Option<LogFilter>,
 }
 
@@ -25,12 +27,13 @@ impl House {
     pub(super) fn open(
         data_dir: &Path,
         threads: usize,
+        issuer: Issuer,
         log_filter: Option<LogFilter>,
     ) -> Result<Self, DataDirError> {
         let env = Env::system(threads);
         let data = DataDir::open(data_dir, &env.clock)?;
         Announcement::clear(data_dir);
-        Ok(Self { env, data, discovery: Arc::new(Registry::default()), log_filter })
+        Ok(Self { env, data, discovery: Arc::new(Registry::default()), issuer, log_filter })
     }
 
     pub(super) fn data_dir(&self) -> &Path {
@@ -53,7 +56,8 @@ impl House {
         let env = self.env.with_own_tasks();
         let discovery = Arc::clone(&self.discovery);
         let platform = Platform::new(name.clone(), env, identity, trust_domain, listeners, discovery);
-        Ok(platform.with_renewal(self.data.renewal()).with_log_filter(self.log_filter.clone()))
+        let platform = platform.with_issuer(self.issuer.clone()).with_renewal(self.data.renewal());
+        Ok(platform.with_log_filter(self.log_filter.clone()))
     }
 
     /// The accounts, as the operator has them, once user-service serves.

@@ -1,7 +1,7 @@
 use std::future::Future;
 use std::path::Path;
 
-use chassis::{Failure, Listeners, Platform, Service, Settings, Sources, StartError};
+use chassis::{Configure, Failure, Listeners, Platform, Service, Settings, Sources, StartError};
 use database::SqliteConfig;
 use types::ServiceName;
 
@@ -14,15 +14,22 @@ use crate::error::Error;
 pub(super) struct Member<C> {
     name: ServiceName,
     listeners: Listeners,
-    config: C,
-    /// What it keeps its data in, as people are told.
-    database: String,
+    pub(super) config: C,
+    /// What it keeps its data in, as people are told; nothing for one that keeps none.
+    database: Option<String>,
 }
 
 /// A service of the composition that has its ports.
 pub(super) struct Built {
     pub(super) service: Service,
     pub(super) row: Row,
+}
+
+impl<C: Configure> Member<C> {
+    /// Reads the settings of a service that keeps nothing.
+    pub(super) fn without_data(name: ServiceName, sources: &Sources) -> (Settings, Self) {
+        Self::told(name, sources, None, C::configure)
+    }
 }
 
 impl<C> Member<C> {
@@ -34,13 +41,24 @@ impl<C> Member<C> {
         configure: impl FnOnce(database::Config, &mut Settings) -> C,
     ) -> (Settings, Self) {
         let file = database_file(data_dir, &name);
-        let database = format!("sqlite:{}", file.display());
+        let told = format!("sqlite:{}", file.display());
+        let database = database::Config::sqlite(SqliteConfig::at(file));
+        Self::told(name, sources, Some(told), |settings| configure(database, settings))
+    }
+
+    fn told(
+        name: ServiceName,
+        sources: &Sources,
+        database: Option<String>,
+        configure: impl FnOnce(&mut Settings) -> C,
+    ) -> (Settings, Self) {
         let mut settings = Settings::new(name.clone(), sources.clone());
         let listeners = Listeners::local().or(&mut settings);
-        let config = configure(database::Config::sqlite(SqliteConfig::at(file)), &mut settings);
+        let config = configure(&mut settings);
         (settings, Self { name, listeners, config, database })
     }
 
+    /// Takes its ports.
     pub(super) async fn build<F>(
         self,
         house: &House,
