@@ -9,12 +9,12 @@ use std::process::Stdio;
 use tokio::io::AsyncReadExt as _;
 
 use crate::program::{Program, flotilla, told};
-use crate::together::{Running, up_in};
+use crate::together::{FREE, Running, up_in};
 
 #[tokio::test]
 async fn a_fresh_directory_is_all_it_takes() {
     let dir = tempfile::tempdir().unwrap();
-    let running = Running::started(dir.path(), &mut flotilla(dir.path(), &[])).await;
+    let running = Running::started(dir.path(), flotilla(dir.path(), &[]).envs(FREE)).await;
     assert!(running.addrs.http.ip().is_loopback() && running.addrs.grpc.ip().is_loopback());
     let table = running.without_addresses(&running.table);
     insta::assert_snapshot!(table, @r"

@@ -25,12 +25,15 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 /// The least that Argon2 takes: passwords are not what is tested here.
 pub(crate) const CHEAP: [(&str, &str); 2] = [("ARGON2_MEMORY_KIB", "8"), ("ARGON2_ITERATIONS", "1")];
 
+/// Many platforms are tested at once, which cannot all have the port that is theirs by default.
+pub(crate) const FREE: [(&str, &str); 1] = [("PUBLIC_PORT", "0")];
+
 /// A platform that runs in the directory `data`, or a service that runs alone, and where it listens.
 pub(crate) struct Running {
     pub(crate) program: Program,
     /// User-service's.
     pub(crate) addrs: Addrs,
-    services: BTreeMap<String, Addrs>,
+    pub(crate) services: BTreeMap<String, Addrs>,
     /// What it printed at its start.
     pub(crate) table: String,
     operator: PathBuf,
@@ -39,7 +42,7 @@ pub(crate) struct Running {
 /// `flotilla up` in `dir` with cheap passwords.
 pub(crate) fn up_in(dir: &Path) -> Command {
     let mut command = flotilla(dir, &["up"]);
-    command.envs(CHEAP);
+    command.envs(CHEAP).envs(FREE);
     command
 }
 
@@ -53,7 +56,7 @@ impl Running {
     pub(crate) async fn started(dir: &Path, command: &mut Command) -> Self {
         let mut program = Program::start(command);
         let table = program.stdout.with(LAST_LINE).await;
-        let services = table.lines().filter_map(row).collect();
+        let services = services(&table);
         Self::new(program, services, table, dir.join("data/operator")).await
     }
 
@@ -108,12 +111,20 @@ pub(crate) fn without_alignment(text: &str) -> String {
     text.lines().map(|line| format!("{}\n", cells(line))).collect()
 }
 
-/// A line of the table that tells where a service listens.
-fn row(line: &str) -> Option<(String, Addrs)> {
-    let mut cells = line.split_whitespace();
-    let service = cells.next()?;
-    let mut next = || cells.next()?.trim_start_matches("http://").parse::<SocketAddr>().ok();
-    Some((service.to_owned(), Addrs { http: next()?, grpc: next()?, admin: next()? }))
+/// Where each service listens, as `up` tells it.
+pub(crate) fn services(table: &str) -> BTreeMap<String, Addrs> {
+    let (_, url) = table.split_once("The platform is at http://").unwrap();
+    let public = url.split_once(". ").unwrap().0.parse::<SocketAddr>().unwrap();
+    let row = |line: &str| {
+        let mut cells = line.split_whitespace();
+        let service = cells.next()?;
+        let mut next = || match cells.next()? {
+            "public" => Some(public),
+            addr => addr.parse().ok(),
+        };
+        Some((service.to_owned(), Addrs { http: next()?, grpc: next()?, admin: next()? }))
+    };
+    table.lines().filter_map(row).collect()
 }
 
 /// The accounts, as an operator sees them. Clones share a connection.
