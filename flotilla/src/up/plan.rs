@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use auth_service::SealingKey;
-use chassis::{FrontTls, Settings, Sources};
+use chassis::{Settings, Sources};
 
 use super::house::House;
 use super::member::Member;
@@ -45,13 +45,13 @@ impl Plan {
     /// Builds them all.
     pub(super) async fn build(self, house: House) -> Result<Together, Error> {
         let sealing = signing_secret(house.data_dir(), &house.env.random)?;
-        let is_secured = matches!(self.gateway.config.front.tls, FrontTls::Files { .. });
+        let scheme = self.gateway.config.front.scheme();
         let auth =
             self.auth.build(&house, |config, platform| auth_service::build(config.with(sealing), platform));
         // The issuer comes first: once it is known, nobody starts with asking for its keys in vain.
         let inside = vec![auth.await?, self.users.build(&house, user_service::build).await?];
         let gateway = self.gateway.build(&house, api_gateway::build).await?;
-        let url = format!("{}://{}", if is_secured { "https" } else { "http" }, gateway.row.addrs.http);
+        let url = format!("{scheme}://{}", gateway.row.addrs.http);
         Ok(Together { house, inside, gateway, url })
     }
 }
