@@ -16,6 +16,7 @@ use crate::inbound::{Handler, Inbound, Kind, Stack};
 use crate::serve::{Server, Transport};
 use crate::{
     Check, Edge, Finding, Front, Gate, KeySource, Platform, Service, StartError, UserTokens, admin, grpc,
+    operations,
 };
 
 /// What a service is made of.
@@ -111,7 +112,9 @@ impl Assembly {
         let allow = grpc::with_house_rows(self.allow);
         let methods = grpc::methods(self.contracts, &allow)?;
         binder.red.know_rpcs(methods.iter().map(String::as_str));
-        let internal = grpc::routes(self.grpc, self.contracts, &allow, health.clone())?;
+        let permissions = operations::permissions(&allow, &methods, self.http.operations());
+        let internal = self.grpc.add_service(operations::service(platform, permissions));
+        let internal = grpc::routes(internal, self.contracts, &allow, health.clone())?;
 
         let (tokens, keys) = UserTokens::new(platform, self.keys);
         let keys = self.http.asks_for_users().then_some(keys);

@@ -1,4 +1,4 @@
-//! What every gRPC listener answers besides the service's own methods: health and reflection.
+//! What every gRPC listener answers besides the service's own methods: health, reflection and the operators' verbs.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -31,7 +31,11 @@ pub(crate) fn with_house_rows(allow: AllowTable) -> AllowTable {
         .allow_everyone("/grpc.health.v1.Health/*")
         .allow("/grpc.reflection.v1.ServerReflection/*", &["operator"])
         .allow("/grpc.reflection.v1alpha.ServerReflection/*", &["operator"])
+        .allow("/flotilla.operations.v1.OperationsService/*", &["operator"])
 }
+
+/// The contracts of what is served beside the service's own methods, as far as clients may ask for them.
+const HOUSE: [&[u8]; 2] = [FILE_DESCRIPTOR_SET, proto::DESCRIPTOR_SET];
 
 /// `own` routes and the house's. `contracts` are encoded descriptor sets, of which only services that have a
 /// row in the table are shown.
@@ -43,7 +47,7 @@ pub(crate) fn routes(
 ) -> Result<Routes, tonic_reflection::server::Error> {
     let services = services(allow);
     let reflection = || {
-        let sets = contracts.iter().chain([&FILE_DESCRIPTOR_SET]);
+        let sets = contracts.iter().chain(&HOUSE);
         let builder =
             sets.fold(Builder::configure(), |builder, set| builder.register_encoded_file_descriptor_set(set));
         services.iter().fold(builder, |builder, service| builder.with_service_name(service))
@@ -53,14 +57,14 @@ pub(crate) fn routes(
     Ok(own.add_service(health).add_service(v1).add_service(v1alpha))
 }
 
-/// The paths of all methods that are served, for telling them apart in metrics.
+/// The paths of all methods that are served.
 pub(crate) fn methods(
     contracts: &[&'static [u8]],
     allow: &AllowTable,
-) -> Result<Vec<String>, tonic_reflection::server::Error> {
+) -> Result<BTreeSet<String>, tonic_reflection::server::Error> {
     let services = services(allow);
-    let mut methods = Vec::new();
-    for set in contracts.iter().chain([&FILE_DESCRIPTOR_SET, &REFLECTION_V1, &REFLECTION_V1ALPHA]) {
+    let mut methods = BTreeSet::new();
+    for set in contracts.iter().chain(&HOUSE).chain([&REFLECTION_V1, &REFLECTION_V1ALPHA]) {
         for file in FileDescriptorSet::decode(*set)?.file {
             for service in &file.service {
                 let service_name = format!("{}.{}", file.package(), service.name());

@@ -4,7 +4,7 @@ use discovery::Discover;
 use runtime::Env;
 use service_auth::{Identity, Issuer, TrustDomain};
 use service_client::Outbound;
-use telemetry::Metrics;
+use telemetry::{LogFilter, Metrics};
 use types::ServiceName;
 
 use crate::{Health, Listeners, Renewal};
@@ -30,6 +30,8 @@ pub struct Platform {
     pub issuer: Issuer,
     /// What it counts.
     pub metrics: Metrics,
+    /// What its process logs, where operators may change that.
+    pub log_filter: Option<LogFilter>,
     /// What it says of itself.
     pub health: Health,
     /// Where it is to listen.
@@ -63,7 +65,7 @@ impl Platform {
         );
         let (health, issuer) = (Health::new(), Issuer::default());
         let outbound = Outbound::new(&env, &identity, &trust_domain, &discovery);
-        let renewal = None;
+        let (renewal, log_filter) = (None, None);
         Self {
             service,
             env,
@@ -72,6 +74,7 @@ impl Platform {
             trust_domain,
             issuer,
             metrics,
+            log_filter,
             health,
             listeners,
             discovery,
@@ -82,6 +85,12 @@ impl Platform {
     /// The way to the other services, one for all of this one. It ends with the service.
     pub fn outbound(&self) -> Outbound {
         self.outbound.clone()
+    }
+
+    /// The same, whose operators may change what its process logs.
+    #[must_use]
+    pub fn with_log_filter(self, filter: Option<LogFilter>) -> Self {
+        Self { log_filter: filter, ..self }
     }
 
     /// The same, on which access tokens are from `issuer`.

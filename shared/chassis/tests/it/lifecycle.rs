@@ -31,7 +31,7 @@ use crate::town::{SHOP, Town};
 
 pub(crate) const GATEWAY: &str = "api-gateway";
 
-fn assembly(platform: &Platform) -> Assembly {
+pub(crate) fn assembly(platform: &Platform) -> Assembly {
     let mut assembly = Assembly::new(&platform.trust_domain);
     assembly.http = Edge::new().route("/tea", get(Access::Anybody, async || "tea"));
     assembly
@@ -372,6 +372,7 @@ async fn reflection_shows_operators_alone_which_services_there_are() {
         let mut names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
         names.sort();
         let expected = [
+            "flotilla.operations.v1.OperationsService",
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
             "grpc.reflection.v1alpha.ServerReflection",

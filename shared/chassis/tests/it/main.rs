@@ -10,6 +10,7 @@ mod http2;
 mod inbound;
 mod lifecycle;
 mod logging;
+mod operations;
 mod outbound;
 mod process;
 mod serving;
