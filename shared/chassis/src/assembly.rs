@@ -116,11 +116,9 @@ impl Assembly {
         let internal = self.grpc.add_service(operations::service(platform, permissions));
         let internal = grpc::routes(internal, self.contracts, &allow, health.clone())?;
 
-        let (tokens, keys) = UserTokens::new(platform, self.keys);
-        let keys = self.http.asks_for_users().then_some(keys);
-        let (http, public_renewal) = match self.front {
+        let (http, its_own) = match self.front {
             Some(front) => binder.front(front).await?,
-            None => (binder.edge(self.http.into_router(tokens)).await?, None),
+            None => binder.edge(self.http, self.keys).await?,
         };
         let internal =
             binder.stack(Kind::Grpc, Gate::methods(allow, metrics), routes(internal.into_axum_router()));
@@ -133,13 +131,7 @@ impl Assembly {
             grpc: binder.bind("grpc", listeners.grpc, grpc, internal).await?,
             admin: binder.bind("admin", listeners.admin, Transport::Plain, admin).await?,
             platform: platform.clone(),
-            background: self
-                .background
-                .into_iter()
-                .chain(keys)
-                .chain(renewal)
-                .chain(public_renewal)
-                .collect(),
+            background: self.background.into_iter().chain(its_own).chain(renewal).collect(),
             closing: self.closing,
         })
     }
@@ -156,10 +148,15 @@ struct Binder<'a> {
 }
 
 impl Binder<'_> {
-    async fn edge(&self, router: Router) -> Result<Bound, StartError> {
+    /// The listener of an edge API, and what keeps the keys for its users' tokens.
+    async fn edge(&self, edge: Edge, keys: KeySource) -> Result<(Bound, Option<Background>), StartError> {
         let Platform { identity, trust_domain, metrics, listeners, .. } = self.platform;
+        let asks = edge.asks_for_users();
+        let (tokens, keeping) = UserTokens::new(self.platform, keys);
+        let router = edge.into_router(tokens);
         let stack = self.stack(Kind::Http, Gate::edge(trust_domain, metrics), routes(router));
-        self.bind("http", listeners.http, Transport::Mtls(identity.clone(), Alpn::H2OrHttp1), stack).await
+        let transport = Transport::Mtls(identity.clone(), Alpn::H2OrHttp1);
+        Ok((self.bind("http", listeners.http, transport, stack).await?, asks.then_some(keeping)))
     }
 
     async fn front(&self, front: Front) -> Result<(Bound, Option<Background>), StartError> {
