@@ -26,10 +26,12 @@ async fn it_explains_itself() {
            flotilla <COMMAND>
 
     Commands:
-      up     Run every service in this one process, with its data in a directory and no engine to install
-      run    Run one service as a process of its own, with the engines that its settings name
-      issue  Write a certificate of the local authority, with which a service runs as a process of its own
-      help   Print this message or the help of the given subcommand(s)
+      up          Run every service in this one process, with its data in a directory and no engine to install
+      run         Run one service as a process of its own, with the engines that its settings name
+      issue       Write a certificate of the local authority, with which a service runs as a process of its own
+      operations  Ask running services, or tell them something, as the operator
+      operators   Say which people's accounts are operators', who see and change what belongs to all
+      help        Print this message or the help of the given subcommand(s)
 
     Options:
           --data-dir <DIR>

@@ -28,7 +28,7 @@ async fn an_account_is_there_after_any_kind_of_end() {
 }
 
 /// What the first start has made when it is killed. In between are the moments when these are half made.
-const MOMENTS: [&str; 8] = [
+const MOMENTS: [&str; 11] = [
     "",
     "lock",
     "authority/authority.lock",
@@ -37,6 +37,9 @@ const MOMENTS: [&str; 8] = [
     "operator/key.pem",
     "user-service.db",
     "user-service.db-wal",
+    "operator/password",
+    "first-operator",
+    "instances",
 ];
 
 #[tokio::test]
@@ -48,7 +51,10 @@ async fn a_first_start_that_is_killed_half_way_does_no_harm() {
         first.kill().await;
         let running = Running::up(dir.path()).await;
         let made = running.accounts().await.create("ada@example.com").await;
-        assert!(made.is_ok(), "after a start that was killed when there was {moment:?}: {made:?}");
+        let when = format!("after a start that was killed when there was {moment:?}");
+        assert!(made.is_ok(), "{when}: {made:?}");
+        let operator = running.first_operator(dir.path()).await;
+        assert_eq!(operator.map(|user| user.role).as_deref(), Some("operator"), "{when}");
         assert_eq!(running.program.code_after("TERM").await, Some(0));
     }
 }

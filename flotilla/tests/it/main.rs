@@ -18,5 +18,8 @@ mod embedded;
 mod ending;
 mod issuing;
 mod killed;
+mod operations;
+mod operators;
 mod readme;
 mod settings;
+mod typed;

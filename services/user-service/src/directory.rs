@@ -10,10 +10,11 @@ use std::time::Duration;
 use database::{Batch, CommitError, Database, ReadError};
 use runtime::{Clock, Deadline, Ids, Random};
 use secrecy::SecretString;
-use types::{Classify, Email, ErrorClass, FieldError, Id, UserId};
+use types::{Classify, Email, ErrorClass, FieldError, Id, Role, SessionId, UserId};
 use uuid::Uuid;
 
-use crate::account::{Account, Change, NewAccount, Role};
+use crate::account::{Account, Change, NewAccount};
+use crate::changes::{AccountChange, ChangeKind, Changes};
 use crate::password::{HashError, NewPassword, PasswordHash, Passwords, Verdict};
 use crate::store;
 
@@ -33,6 +34,7 @@ const RENEWAL: Duration = Duration::from_millis(250);
 pub(crate) struct Directory {
     pub(crate) database: Database,
     pub(crate) passwords: Passwords,
+    pub(crate) changes: Changes,
     pub(crate) ids: Ids,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -129,6 +131,11 @@ impl Directory {
         store::find(&self.database, id, deadline).await?.ok_or(DirectoryError::NotFound)
     }
 
+    /// The account that an address belongs to.
+    pub(crate) async fn get_at(&self, email: &Email, deadline: Deadline) -> Result<Account, DirectoryError> {
+        store::find_at(&self.database, email, deadline).await?.ok_or(DirectoryError::NotFound)
+    }
+
     /// At most `limit` accounts after `after`, or the first ones.
     pub(crate) async fn page(
         &self,
@@ -157,6 +164,9 @@ impl Directory {
         self.revise(id, seen, deadline, |batch, before| match before.changed(change) {
             Some(after) => {
                 store::update(batch, before, &after);
+                if after.role != before.role {
+                    self.note(batch, &after, ChangeKind::Role, None);
+                }
                 after
             }
             None => before.clone(),
@@ -171,7 +181,12 @@ impl Directory {
         seen: Option<&[i64]>,
         deadline: Deadline,
     ) -> Result<(), DirectoryError> {
-        self.revise(id, seen, deadline, store::delete).await
+        self.revise(id, seen, deadline, |batch, before| {
+            store::delete(batch, before);
+            let after = Account { version: before.version + 1, ..before.clone() };
+            self.note(batch, &after, ChangeKind::Deleted, None);
+        })
+        .await
     }
 
     /// The account that an e-mail address and a password belong to.
@@ -206,12 +221,13 @@ impl Directory {
         }
     }
 
-    /// Sets a password; where `current` is given it must be the one until now.
+    /// Sets a password; where `current` is given it must be the one until now. `kept` is the session that goes on.
     pub(crate) async fn change_password(
         &self,
         id: UserId,
         current: Option<SecretString>,
         new: SecretString,
+        kept: Option<SessionId>,
         deadline: Deadline,
     ) -> Result<Account, DirectoryError> {
         let found = store::credentials_of(&self.database, id, deadline).await?;
@@ -230,9 +246,16 @@ impl Directory {
         let hash = self.passwords.hash(new, deadline).await?;
         self.revise(id, seen.as_ref().map(|version| &version[..]), deadline, |batch, before| {
             store::set_password(batch, before, &hash);
-            Account { version: before.version + 1, ..before.clone() }
+            let after = Account { version: before.version + 1, ..before.clone() };
+            self.note(batch, &after, ChangeKind::Password, kept);
+            after
         })
         .await
+    }
+
+    fn note(&self, batch: &mut Batch, after: &Account, kind: ChangeKind, kept_session: Option<SessionId>) {
+        let (id, account, version) = (self.ids.uuid(), after.id, after.version);
+        store::note(batch, &AccountChange { id, account, kind, version, kept_session });
     }
 
     /// Commits what `write` makes of the account, and looks again when somebody was quicker: for as long as there is
@@ -256,7 +279,10 @@ impl Directory {
                 // The next look tells that it is stale.
                 Err(CommitError::Count { .. }) if seen.is_some() => {}
                 Err(CommitError::Count { .. }) => self.pause(pause, deadline).await?,
-                committed => return committed.map(|()| outcome).map_err(DirectoryError::from),
+                committed => {
+                    self.changes.written();
+                    return committed.map(|()| outcome).map_err(DirectoryError::from);
+                }
             }
             pause = LONGEST_PAUSE.min(pause * 2);
         }

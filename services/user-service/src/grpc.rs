@@ -2,11 +2,13 @@
 //! who guard the accounts.
 
 mod accounts;
+mod changes;
 mod users;
 
 use std::str::FromStr;
 use std::sync::Arc;
 
+use chassis::Health;
 use runtime::Deadline;
 use service_auth::{AllowTable, TrustDomain};
 use tonic::service::Routes;
@@ -16,26 +18,31 @@ use types::{Classify as _, FieldError};
 use crate::directory::{Directory, DirectoryError};
 
 /// The services on the `grpc` listener.
-pub(crate) fn routes(directory: &Directory) -> Routes {
+pub(crate) fn routes(directory: &Directory, health: &Health) -> Routes {
     let mut routes = Routes::builder();
-    routes.add_service(users::service(directory.clone())).add_service(accounts::service(directory.clone()));
+    let accounts = accounts::service(directory.clone(), health.clone());
+    routes.add_service(users::service(directory.clone())).add_service(accounts);
     routes.routes()
 }
 
 /// Who may call what: nobody has a right without a call that needs it.
 pub(crate) fn allow(trust_domain: &TrustDomain) -> AllowTable {
+    const GUARDS: &[&str] = &["auth-service", "operator"];
     AllowTable::new(trust_domain)
-        // Whoever shows an order's or a message's owner; refreshing a token reads the account again.
-        .allow(
-            "/userservice.UserService/GetUser",
-            &["auth-service", "order-service", "notification-service", "operator"],
-        )
+        // Whoever shows an order's or a message's owner.
+        .allow("/userservice.UserService/GetUser", &["order-service", "notification-service", "operator"])
         // Registering is part of logging in.
-        .allow("/userservice.UserService/CreateUser", &["auth-service", "operator"])
+        .allow("/userservice.UserService/CreateUser", GUARDS)
         // Owners change and delete their accounts through the edge API, with their own token.
         .allow("/userservice.UserService/UpdateUser", &["operator"])
         .allow("/userservice.UserService/DeleteUser", &["operator"])
-        .allow("/flotilla.users.v1.AccountsService/*", &["auth-service", "operator"])
+        .allow("/flotilla.users.v1.AccountsService/VerifyCredentials", GUARDS)
+        .allow("/flotilla.users.v1.AccountsService/ChangePassword", GUARDS)
+        .allow("/flotilla.users.v1.AccountsService/ChangeRole", &["operator"])
+        .allow("/flotilla.users.v1.AccountsService/GetAccount", GUARDS)
+        // Whoever settles a change without drawing its consequences leaves tokens good that must not be.
+        .allow("/flotilla.users.v1.AccountsService/WatchChanges", &["auth-service"])
+        .allow("/flotilla.users.v1.AccountsService/SettleChanges", &["auth-service"])
 }
 
 fn deadline_of<T>(request: &Request<T>) -> Deadline {

@@ -2,9 +2,11 @@
 
 use database::{Batch, Database, ReadError, Row, Sql, params};
 use runtime::Deadline;
-use types::{Email, UserId};
+use types::{Email, Role, UserId};
+use uuid::Uuid;
 
-use crate::account::{Account, Name, Role};
+use crate::account::{Account, Name};
+use crate::changes::{AccountChange, ChangeKind};
 use crate::password::PasswordHash;
 
 /// The constraint that keeps an address from having two accounts.
@@ -29,6 +31,9 @@ const DELETE: Sql = Sql::new("DELETE FROM users WHERE id = $1 AND version = $2")
 
 const FIND: Sql = Sql::new("SELECT id, email, name, role, created_at, version FROM users WHERE id = $1");
 
+const FIND_AT: Sql =
+    Sql::new("SELECT id, email, name, role, created_at, version FROM users WHERE email = $1");
+
 const PAGE: Sql = Sql::new(
     "SELECT id, email, name, role, created_at, version FROM users WHERE id > $1 ORDER BY id LIMIT $2",
 );
@@ -38,6 +43,15 @@ const CREDENTIALS_OF: Sql =
 
 const CREDENTIALS_AT: Sql =
     Sql::new("SELECT id, email, name, role, created_at, version, password_hash FROM users WHERE email = $1");
+
+const NOTE: Sql = Sql::new(
+    "INSERT INTO account_changes (id, account_id, kind, version, kept_session) VALUES ($1, $2, $3, $4, $5)",
+);
+
+const UNSETTLED: Sql =
+    Sql::new("SELECT id, account_id, kind, version, kept_session FROM account_changes ORDER BY id LIMIT $1");
+
+const SETTLE: Sql = Sql::new("DELETE FROM account_changes WHERE id = $1");
 
 /// Where the hash stands among the columns of credentials.
 const HASH: usize = 6;
@@ -82,12 +96,32 @@ pub(crate) fn delete(batch: &mut Batch, before: &Account) {
     batch.key(format_args!("user:{}", before.id)).expect(1, DELETE, params);
 }
 
+/// Notes what the batch does to an account, for whoever has to know.
+pub(crate) fn note(batch: &mut Batch, change: &AccountChange) {
+    let AccountChange { id, account, kind, version, kept_session } = change;
+    batch.expect(1, NOTE, params![*id, *account, kind.as_str(), *version, *kept_session]);
+}
+
+/// Forgets a change.
+pub(crate) fn settle(batch: &mut Batch, id: Uuid) {
+    batch.key(format_args!("change:{id}")).run(SETTLE, params![id]);
+}
+
 pub(crate) async fn find(
     database: &Database,
     id: UserId,
     deadline: Deadline,
 ) -> Result<Option<Account>, ReadError> {
     let row = database.query_opt(FIND, params![id], deadline).await?;
+    row.as_ref().map(account).transpose()
+}
+
+pub(crate) async fn find_at(
+    database: &Database,
+    email: &Email,
+    deadline: Deadline,
+) -> Result<Option<Account>, ReadError> {
+    let row = database.query_opt(FIND_AT, params![email], deadline).await?;
     row.as_ref().map(account).transpose()
 }
 
@@ -118,6 +152,31 @@ pub(crate) async fn credentials_at(
 ) -> Result<Option<(Account, PasswordHash)>, ReadError> {
     let row = database.query_opt(CREDENTIALS_AT, params![email], deadline).await?;
     row.as_ref().map(credentials).transpose()
+}
+
+/// At most `limit` changes that are not settled, the earliest first.
+pub(crate) async fn unsettled(
+    database: &Database,
+    limit: u32,
+    deadline: Deadline,
+) -> Result<Vec<AccountChange>, ReadError> {
+    let rows = database.query(UNSETTLED, params![limit], deadline).await?;
+    rows.iter().map(account_change).collect()
+}
+
+fn account_change(row: &Row) -> Result<AccountChange, ReadError> {
+    Ok(AccountChange {
+        id: row.get(0)?,
+        account: row.get(1)?,
+        kind: change_kind(row, 2)?,
+        version: row.get(3)?,
+        kept_session: row.get(4)?,
+    })
+}
+
+fn change_kind(row: &Row, column: usize) -> Result<ChangeKind, ReadError> {
+    let wrong = ReadError::Column { column, expected: "a kind of change" };
+    row.get::<String>(column)?.parse().or(Err(wrong))
 }
 
 fn credentials(row: &Row) -> Result<(Account, PasswordHash), ReadError> {

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,18 @@ pub enum Finding {
     },
 }
 
+impl Status {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Starting,
@@ -85,6 +98,13 @@ impl Health {
     /// Whether the service should be sent work.
     pub fn is_ready(&self) -> bool {
         self.0.borrow().is_ready()
+    }
+
+    /// `answers` until the service drains, which would otherwise wait for a stream that never ends by itself.
+    pub fn until_draining<S: Stream>(&self, answers: S) -> impl Stream<Item = S::Item> + use<S> {
+        let mut reports = self.subscribe();
+        // Without a sender there is no service any more.
+        answers.take_until(async move { drop(reports.wait_for(Report::is_draining).await) })
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -11,6 +11,7 @@ use types::ServiceName;
 use super::Directory;
 use crate::MIGRATIONS;
 use crate::account::{Account, NewAccount};
+use crate::changes::Changes;
 use crate::password::{Cost, Passwords};
 
 /// The least that Argon2 takes.
@@ -26,7 +27,8 @@ pub(crate) async fn directory(cost: Cost) -> (Directory, TempDir) {
     let config = Config::sqlite(SqliteConfig::at(dir.path().join("users.db")));
     let database = Database::open(&env, &metrics, &config, MIGRATIONS).await.unwrap();
     let passwords = Passwords::new(&env, cost).unwrap();
-    (Directory { database, passwords, ids: env.ids, clock: env.clock, random: env.random }, dir)
+    let changes = Changes::new(database.clone());
+    (Directory { database, passwords, changes, ids: env.ids, clock: env.clock, random: env.random }, dir)
 }
 
 impl Directory {

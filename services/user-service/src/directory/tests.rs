@@ -119,3 +119,20 @@ fn a_constraint_that_is_not_the_callers_fault_is_ours() {
     let broken = DirectoryError::from(CommitError::Constraint("users_role_check".to_owned()));
     assert_eq!(broken.class(), ErrorClass::Internal);
 }
+
+#[tokio::test]
+async fn a_change_that_another_replica_wrote_is_told_too() {
+    let (directory, _dir) = directory(CHEAP).await;
+    let ada = directory.add("ada").await;
+    let mut watch = Changes::new(directory.database.clone()).watch();
+    assert_eq!(watch.next().await.unwrap(), []);
+    directory.change(ada.id, &Change::of_role(Role::Operator), None, soon()).await.unwrap();
+    let told = loop {
+        let told = watch.next().await.unwrap();
+        if !told.is_empty() {
+            break told;
+        }
+    };
+    let [change] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((change.account, change.kind, change.version), (ada.id, ChangeKind::Role, 2));
+}

@@ -37,6 +37,7 @@ on_both_databases! {
             account_id: ada.id.clone(),
             current_password: Some(current.to_owned()),
             new_password: NEW.to_owned(),
+            kept_session: None,
         };
         let refused = accounts.change_password(change("wrong horse battery")).await.unwrap_err();
         assert_eq!(status::class(&refused), ErrorClass::Unauthenticated);
@@ -53,6 +54,7 @@ on_both_databases! {
             account_id: ada.id.clone(),
             current_password: Some(PASSWORD.to_owned()),
             new_password: NEW.to_owned(),
+            kept_session: None,
         };
         let changed = accounts.change_password(change).await.unwrap().into_inner().account;
         let log_in = |password: &str| VerifyCredentialsRequest {
@@ -72,6 +74,7 @@ on_both_databases! {
             account_id: ada.id.clone(),
             current_password: None,
             new_password: new.to_owned(),
+            kept_session: None,
         };
         for new in ["short", "password1", &ada.email.to_uppercase()] {
             let refused = accounts.change_password(reset(new)).await.unwrap_err();

@@ -13,3 +13,4 @@ mod credentials;
 mod edge;
 mod guarding;
 mod malformed;
+mod watching;

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use types::Timestamp;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
-const NOW: i64 = 1_785_000_000;
+pub(crate) const NOW: i64 = 1_785_000_000;
 
 /// A clock that the test sets.
 #[derive(Clone, Default)]
