@@ -39,7 +39,8 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
     let env = Env::system(1);
     let identity = Identity::load(&settings.cert, &settings.key, &settings.ca, &env.clock)?;
     let service = SpiffeId::service(&identity.id().trust_domain(), &SERVICE);
-    let upstream = Upstream { env: env.clone(), identity, service, addr: settings.upstream, idle: Mutex::default() };
+    let upstream =
+        Upstream { env: env.clone(), identity, service, addr: settings.upstream, idle: Mutex::default() };
     let upstream = Arc::new(upstream);
     let mut listener = env.net.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     writeln!(io::stderr(), "{}", listener.local_addr()?)?;
@@ -66,18 +67,19 @@ struct Upstream {
 
 impl Upstream {
     async fn pass(self: Arc<Self>, mut request: Request<Incoming>) -> Result<Response<Incoming>> {
-        request.headers_mut().insert(HOST, HeaderValue::from_static(SERVICE.as_str()));
-        let mut connection = match self.taken() {
-            Some(mut connection) if connection.ready().await.is_ok() => connection,
-            _ => self.connect().await?,
+        request.headers_mut().insert(HOST, HeaderValue::from_str(SERVICE.as_str())?);
+        let mut connection = match self.ready().await {
+            Some(connection) => connection,
+            None => self.connect().await?,
         };
         let response = connection.send_request(request).await?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         Ok(response)
     }
 
-    fn taken(&self) -> Option<SendRequest<Incoming>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    async fn ready(&self) -> Option<SendRequest<Incoming>> {
+        let mut connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+        connection.ready().await.is_ok().then_some(connection)
     }
 
     async fn connect(&self) -> Result<SendRequest<Incoming>> {

@@ -9,15 +9,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::StatusCode;
 use runtime::Env;
 use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
 use service_auth::{Claims, Issuer, KeySet, LocalCa, Pem, SigningKey, SpiffeId, TokenVerifier};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
@@ -26,6 +20,7 @@ use types::{Id, Role, ServiceName};
 use crate::figures::{Limit, Limits, median, say};
 use crate::load::all_at_once;
 use crate::process::Process;
+use crate::visitor::Visitor;
 
 const CALLERS: usize = 32;
 const SPAN: Duration = Duration::from_secs(4);
@@ -95,8 +90,9 @@ fn report(limits: &mut Limits, ours: &[Run], theirs: &[Run]) -> Result<()> {
         "GET /users/me through the gateway: {ours_rate:.0} requests/s; bare proxy: {peer_rate:.0}; ratio {ratio:.2}"
     ))?;
     let (ours, peer, ratio) = compare(|run| run.cpu_micros);
-    let told =
-        format!("Processor time of the gateway per request: {ours:.1} µs; bare proxy: {peer:.1}; ratio {ratio:.2}");
+    let told = format!(
+        "Processor time of the gateway per request: {ours:.1} µs; bare proxy: {peer:.1}; ratio {ratio:.2}"
+    );
     Ok(limits.say(&told, ratio, TO_BARE)?)
 }
 
@@ -129,7 +125,11 @@ fn check(env: &Env, limits: &mut Limits) -> Result<()> {
         verifier.verify(&tokens[nth % TOKENS])?;
     }
     let micros = began.elapsed().as_secs_f64() * 1e6 / f64::from(u32::try_from(CHECKS)?);
-    Ok(limits.say(&format!("Repeat check of one of {TOKENS} tokens: {micros:.3} µs"), micros, CHECK_MICROS)?)
+    Ok(limits.say(
+        &format!("Repeat check of one of {TOKENS} tokens: {micros:.3} µs"),
+        micros,
+        CHECK_MICROS,
+    )?)
 }
 
 /// Where each service is, who it is and where it keeps its data.
@@ -188,7 +188,10 @@ impl Town {
     fn command(&self, place: &Place) -> Result<Command> {
         let mut command = Command::new(current_exe()?);
         command.arg(place.name.as_str()).stderr(Stdio::piped()).env_clear();
-        command.env("TLS_CERT_FILE", &place.cert).env("TLS_KEY_FILE", &place.key).env("TLS_CA_FILE", &place.ca);
+        command
+            .env("TLS_CERT_FILE", &place.cert)
+            .env("TLS_KEY_FILE", &place.key)
+            .env("TLS_CA_FILE", &place.ca);
         command.env("BIND_ADDRESS", "127.0.0.1").env("DRAIN_DELAY", "0s").env("ADMIN_PORT", "0");
         command.env("HTTP_PORT", place.http.to_string()).env("GRPC_PORT", place.grpc.to_string());
         let at = |place: &Place| format!("{}=127.0.0.1:{}:{}", place.name, place.http, place.grpc);
@@ -201,31 +204,27 @@ impl Town {
         let mut command = Command::new(current_exe()?);
         let Place { cert, key, ca, .. } = &self.gateway;
         command.arg("bare-proxy").args(["--upstream", &format!("127.0.0.1:{}", self.users.http)]);
-        command.arg("--cert").arg(cert).arg("--key").arg(key).arg("--ca").arg(ca).stderr(Stdio::piped()).env_clear();
+        command
+            .arg("--cert")
+            .arg(cert)
+            .arg("--key")
+            .arg(key)
+            .arg("--ca")
+            .arg(ca)
+            .stderr(Stdio::piped())
+            .env_clear();
         Process::start(&self.env, command, |line| line.parse().ok()).await
     }
 
     /// Registers a user and logs in, as soon as the platform is ready.
     async fn token(&self) -> Result<String> {
-        let (email, password) = ("ada@example.com", "correct horse battery");
-        let register = json!({"email": email, "name": "Ada", "password": password});
         let began = Instant::now();
-        while self.post("/auth/register", &register).await?.0 != StatusCode::CREATED {
+        let mut visitor = Visitor::connect(&self.env, self.public).await?;
+        while !visitor.register().await? {
             ensure!(began.elapsed() < READY_WITHIN, "nobody can be registered");
             sleep(ASKING).await;
         }
-        let (status, tokens) = self.post("/auth/login", &json!({"email": email, "password": password})).await?;
-        ensure!(status == StatusCode::OK, "the login was answered {status}: {tokens}");
-        tokens["access_token"].as_str().map(str::to_owned).context("no access_token")
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
-        let mut connection = connect(&self.env, self.public).await?;
-        let request = Request::builder().method(Method::POST).uri(path).header(HOST, "localhost");
-        let request = request.header(CONTENT_TYPE, "application/json").body(Full::from(body.to_string()))?;
-        let response = connection.send_request(request).await?;
-        let (status, body) = (response.status(), response.into_body().collect().await?.to_bytes());
-        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+        visitor.log_in().await
     }
 }
 
@@ -254,14 +253,6 @@ async fn free_port(env: &Env) -> Result<u16> {
     Ok(env.net.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?.local_addr()?.port())
 }
 
-async fn connect(env: &Env, addr: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
-    let io = env.net.dial(&addr.to_string()).await?;
-    let (connection, driver) = handshake(TokioIo::new(io)).await?;
-    // Whoever still asks when it has ended is told by the sender.
-    env.tasks.spawn("connection", async move { drop(driver.await) });
-    Ok(connection)
-}
-
 /// A proxy to be measured.
 struct Contender<'a> {
     process: &'a Process,
@@ -273,7 +264,7 @@ impl Contender<'_> {
         let (began, cpu) = (Instant::now(), self.process.cpu()?);
         let callers = (0..CALLERS).map(|_| {
             let (env, addr, bearer) = (env.clone(), self.addr, format!("Bearer {token}"));
-            async move { call(connect(&env, addr).await?, &bearer, began + SPAN).await }
+            async move { call(Visitor::connect(&env, addr).await?, &bearer, began + SPAN).await }
         });
         let requests: u32 = all_at_once(env, callers).await?.iter().sum();
         let (took, cpu) = (began.elapsed(), self.process.cpu()? - cpu);
@@ -285,15 +276,11 @@ impl Contender<'_> {
 }
 
 /// Asks one time after the other; how often.
-async fn call(mut connection: SendRequest<Full<Bytes>>, bearer: &str, until: Instant) -> Result<u32> {
+async fn call(mut visitor: Visitor, bearer: &str, until: Instant) -> Result<u32> {
     let mut requests = 0;
     while Instant::now() < until {
-        let request = Request::builder().uri("/users/me").header(HOST, "localhost").header(AUTHORIZATION, bearer);
-        connection.ready().await?;
-        let response = connection.send_request(request.body(Full::default())?).await?;
-        let status = response.status();
+        let status = visitor.me(bearer).await?;
         ensure!(status == StatusCode::OK, "the request was answered {status}");
-        response.into_body().collect().await?;
         requests += 1;
     }
     Ok(requests)

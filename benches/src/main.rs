@@ -14,6 +14,7 @@ mod neighbours;
 mod process;
 mod server;
 mod start;
+mod visitor;
 
 use std::process::ExitCode;
 
@@ -43,7 +44,7 @@ enum Bench {
     Getuser,
     /// GET /users/me through the gateway, beside a bare proxy before the same service.
     Gateway,
-    /// From exec to ready, and memory at rest and after 1,000 password checks.
+    /// From exec to the first answer through the gateway, and memory at rest and after 1,000 logins.
     Start,
     /// A service that is measured, or needed by one that is.
     #[command(hide = true)]
