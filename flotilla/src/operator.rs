@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub(crate) struct Operator {
 pub(crate) struct NoIdentityError {
     directory: PathBuf,
     #[source]
-    source: IdentityError,
+    source: Box<IdentityError>,
 }
 
 impl Operator {
@@ -51,19 +52,19 @@ impl Operator {
         settings.finish().map_err(Failure::from)?;
         let env = Env::system(1);
         let directory = directory.unwrap_or_else(|| reach.data_dir.join("operator"));
-        let identity =
-            Files::load(&directory, &env.clock).map_err(|source| NoIdentityError { directory, source })?;
+        let identity = Files::load(&directory, &env.clock)
+            .map_err(|source| NoIdentityError { directory, source: Box::new(source) })?;
         let known = match list {
             _ if !reach.endpoints.is_empty() => Known::of_targets(&reach.endpoints)?,
-            Some(list) => Known::of_list(&list),
-            None => Known::of_platform(&reach.data_dir)?,
+            Some(list) if list.services().next().is_some() => Known::of_list(&list),
+            _ => Known::of_platform(&reach.data_dir)?,
         };
         Ok(Self { env, known, identity })
     }
 
     /// To whichever instance of the service answers.
     pub(crate) fn channel(&self, service: &ServiceName) -> Result<Channel, UnknownError> {
-        Ok(self.channel_over(service, &self.known.of_services(&[service.clone()])?))
+        Ok(self.channel_over(service, &self.known.of_services(slice::from_ref(service))?))
     }
 
     /// To this instance and no other.

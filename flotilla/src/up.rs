@@ -26,7 +26,7 @@ pub(crate) fn up(up: &Up) -> Result<(), Error> {
     let (threads, issuer) = (compute_threads(&mut house), issuer(&mut house));
     let (settings, plan) = Plan::read(&sources, &up.data_dir);
     let logs = log.start(&mut house).map_err(Failure::from)?;
-    finish_all(settings.into_iter().chain([house])).map_err(Failure::from)?;
+    finish_all([house].into_iter().chain(settings)).map_err(Failure::from)?;
     raise_file_limit().map_err(Failure::from)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let log_filter = logs.as_ref().map(Logs::filter);

@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chassis::{Listeners, Platform};
-use discovery::{Discover, Registry};
+use chassis::{Addrs, Listeners, Platform};
+use discovery::{Discover, Endpoint, Registration, Registry};
 use runtime::Env;
 use service_auth::Issuer;
 use service_client::Outbound;
@@ -60,11 +60,14 @@ impl House {
         Ok(platform.with_log_filter(self.log_filter.clone()))
     }
 
-    /// The accounts, as the operator has them, once user-service serves.
-    pub(super) async fn accounts(&self) -> Result<Accounts, DataDirError> {
-        let mut instances = self.discovery.watch(&USER_SERVICE);
-        // The registry is there for as long as the house.
-        drop(instances.wait_for(|instances| !instances.is_empty()).await);
+    /// Makes a service known that has its ports and is about to serve, so that no other looks for it in vain and tries
+    /// again only after a while.
+    pub(super) fn expect(&self, name: &ServiceName, addrs: Addrs) -> Registration {
+        self.discovery.register(name, Endpoint { http: addrs.http, grpc: addrs.grpc })
+    }
+
+    /// The accounts, as the operator has them.
+    pub(super) fn accounts(&self) -> Result<Accounts, DataDirError> {
         let operator = self.data.operator()?;
         let trust_domain = self.data.authority().trust_domain();
         let outbound = Outbound::new(&self.env, &operator, trust_domain, &self.discovery);

@@ -48,10 +48,9 @@ impl Plan {
         let scheme = self.gateway.config.front.scheme();
         let auth =
             self.auth.build(&house, |config, platform| auth_service::build(config.with(sealing), platform));
-        // The issuer comes first: once it is known, nobody starts with asking for its keys in vain.
         let inside = vec![auth.await?, self.users.build(&house, user_service::build).await?];
         let gateway = self.gateway.build(&house, api_gateway::build).await?;
         let url = format!("{scheme}://{}", gateway.row.addrs.http);
-        Ok(Together { house, inside, gateway, url })
+        Ok(Together { house, url, gateway, inside })
     }
 }

@@ -1,5 +1,4 @@
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chassis::{Addrs, VERSION};

@@ -9,9 +9,11 @@ mod operator;
 
 mod admin;
 mod alone;
+mod processes;
 mod program;
 mod server;
 mod together;
+mod visitor;
 
 mod command_line;
 mod embedded;
@@ -21,5 +23,6 @@ mod killed;
 mod operations;
 mod operators;
 mod readme;
+mod sessions;
 mod settings;
 mod typed;

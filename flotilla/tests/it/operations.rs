@@ -3,9 +3,13 @@
 use std::path::Path;
 
 use tokio::process::Command;
+use types::Timestamp;
 
 use crate::program::{flotilla, told};
 use crate::together::{Running, without_alignment};
+
+/// A SHA-256 in base64url, which keys are named by.
+const THUMBPRINT: usize = 43;
 
 /// How `flotilla operations` answers in `dir`: the code, then what it says, with the services' addresses by their names.
 async fn answer(dir: &Path, running: &Running, words: &[&str]) -> String {
@@ -25,6 +29,8 @@ async fn status_tells_how_every_instance_is() {
     insta::assert_snapshot!(answer(dir.path(), &running, &["status"]).await, @r"
     0
     SERVICE  INSTANCE  STATUS  VERSION  LOG  CHECKS
+    api-gateway  <api-gateway grpc>  ok  0.1.0  info
+    auth-service  <auth-service grpc>  ok  0.1.0  info  database ok, signing-keys ok
     user-service  <user-service grpc>  ok  0.1.0  info  database ok
     ");
     insta::assert_snapshot!(answer(dir.path(), &running, &["status", "user-service"]).await, @r"
@@ -66,6 +72,8 @@ async fn what_is_logged_is_changed_while_it_runs() {
     insta::assert_snapshot!(answer(dir.path(), &running, &filter).await, @r"
     0
     SERVICE  INSTANCE  LOG  BEFORE
+    api-gateway  <api-gateway grpc>  info,rustls=debug  info
+    auth-service  <auth-service grpc>  info,rustls=debug  info
     user-service  <user-service grpc>  info,rustls=debug  info
     ");
     let log = running.program.stderr.with("what is logged has been changed").await;
@@ -75,7 +83,7 @@ async fn what_is_logged_is_changed_while_it_runs() {
     running.program.stderr.with(" DEBUG user-service rustls::server").await;
     insta::assert_snapshot!(answer(dir.path(), &running, &["log-level", "loud"]).await, @r"
     64
-    flotilla: user-service at <user-service grpc>: `loud` is no log filter: must be off, error, warn, info, debug, trace or TARGET=LEVEL
+    flotilla: api-gateway at <api-gateway grpc>: `loud` is no log filter: must be off, error, warn, info, debug, trace or TARGET=LEVEL
     ");
 }
 
@@ -103,6 +111,45 @@ async fn authz_tells_who_may_call_what() {
     user-service  /userservice.UserService/DeleteUser  operator
     user-service  /userservice.UserService/GetUser  service/order-service, service/notification-service, operator
     user-service  /userservice.UserService/UpdateUser  operator
+    user-service  GET /users  operators
+    user-service  GET /users/me  users
+    user-service  PATCH /users/me  users
+    user-service  DELETE /users/me  users
+    user-service  GET /users/{id}  users
+    ");
+}
+
+#[tokio::test]
+async fn a_key_is_rotated_once_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::up(dir.path()).await;
+    let keys = async |verb: &str| {
+        let text = answer(dir.path(), &running, &["keys", verb]).await;
+        let words = text.split_inclusive(char::is_whitespace).map(|word| match word.trim() {
+            bare if bare.parse::<Timestamp>().is_ok() => word.replace(bare, "<time>"),
+            bare if bare.len() == THUMBPRINT => word.replace(bare, "<key>"),
+            _ => word.to_owned(),
+        });
+        words.collect::<String>()
+    };
+    insta::assert_snapshot!(keys("list").await, @r"
+    0
+    KEY  STATE  SIGNS FROM  PUBLISHED UNTIL
+    <key>  signs  <time>
+    ");
+    insta::assert_snapshot!(keys("rotate").await, @r"
+    0
+    <key> is published and signs from <time> on.
+    ");
+    insta::assert_snapshot!(keys("list").await, @r"
+    0
+    KEY  STATE  SIGNS FROM  PUBLISHED UNTIL
+    <key>  will sign  <time>
+    <key>  signs  <time>  <time>
+    ");
+    insta::assert_snapshot!(keys("rotate").await, @r"
+    69
+    flotilla: a rotation is under way already
     ");
 }
 

@@ -1,15 +1,14 @@
 //! What the README shows is what happens.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chassis::Addrs;
-use runtime::Env;
 use serde_json::{Map, Value};
 use tokio::process::Command;
 use types::{Timestamp, UserId};
 
+use crate::processes::free_ports;
 use crate::program::{Program, flotilla, told};
 use crate::server;
 use crate::together::{CHEAP, FREE, Running, services};
@@ -51,7 +50,8 @@ async fn three_services_run_on_postgresql_as_it_says() {
     let (issue, answer) = shown.next().expect("certificates are issued");
     assert_answers(dir.path(), issue, answer).await;
 
-    let ports = PORTS.into_iter().map(str::to_owned).zip(free_ports(PORTS.len())).collect();
+    let [free] = free_ports::<{ PORTS.len() }, 1>();
+    let ports = PORTS.into_iter().map(str::to_owned).zip(free.map(|port| port.to_string())).collect();
     let file = blocks(PROCESSES, "toml").next().expect("a file holds the settings");
     let file = ["users", "auth"].iter().zip(&urls).fold(with(&ports, file), |file, (shown, url)| {
         file.replace(&format!("postgres://{shown}:secret@127.0.0.1:5432/{shown}"), url)
@@ -151,19 +151,6 @@ fn commands_with_answers(title: &str) -> impl Iterator<Item = (&'static str, &'s
 fn ports(services: &BTreeMap<String, Addrs>) -> Vec<String> {
     let addrs = services.values().flat_map(|Addrs { http, grpc, admin }| [http, grpc, admin]);
     addrs.map(|addr| addr.port().to_string()).collect()
-}
-
-/// Ports that nobody has, and that nobody is given who asks for a free one.
-fn free_ports(count: usize) -> Vec<String> {
-    let random = Env::system(1).random;
-    let draw = || 10_000 + u16::try_from(random.below(20_000)).unwrap();
-    #[expect(clippy::disallowed_methods, reason = "whether a port is free is known by taking it")]
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    let mut ports = BTreeSet::new();
-    while ports.len() < count {
-        ports.extend(Some(draw()).filter(is_free));
-    }
-    ports.into_iter().map(|port| port.to_string()).collect()
 }
 
 /// `text` with the ports that are in place of those that the README shows, which are nobody's.
