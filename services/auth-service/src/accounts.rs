@@ -137,6 +137,6 @@ impl Changes {
     /// Some changes, or none while nothing happens; nothing at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<AccountChange>>, AccountsError> {
         let told = self.0.message().await.map_err(AccountsError::reading)?;
-        told.map(|told| told.changes.into_iter().map(read::change).collect()).transpose()
+        told.map(|told| told.changes.iter().map(read::change).collect()).transpose()
     }
 }

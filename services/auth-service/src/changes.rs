@@ -9,16 +9,17 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{AccountChange, Accounts, AccountsError, ChangeKind};
+use crate::desk::Desk;
 use crate::feed::Feed;
 use crate::store::{self, Ending};
 
 /// Follows what happens to accounts. Replicas do so beside each other: doing it twice is doing it once.
 pub(crate) struct Follower {
-    pub(crate) accounts: Accounts,
-    pub(crate) database: Database,
-    pub(crate) feed: Feed,
-    pub(crate) clock: Clock,
-    pub(crate) random: Random,
+    accounts: Accounts,
+    database: Database,
+    feed: Feed,
+    clock: Clock,
+    random: Random,
 }
 
 /// Why it must begin again.
@@ -41,6 +42,11 @@ impl Follower {
     const PATIENCE: Duration = Duration::from_secs(10);
     /// As many changes are worked on at once: they share commits.
     const AT_ONCE: usize = 64;
+
+    pub(crate) fn new(desk: &Desk) -> Self {
+        let Desk { accounts, database, feed, clock, random, .. } = desk.clone();
+        Self { accounts, database, feed, clock, random }
+    }
 
     /// Follows until `stop`.
     pub(crate) async fn keep_following(self, stop: CancellationToken) {
@@ -87,19 +93,21 @@ impl Follower {
             return Ok(());
         }
         let deadline = Deadline::within(Self::PATIENCE);
-        let write = |change| async move {
-            let mut batch = Batch::new();
-            consequences(&mut batch, change, Ending::at(self.clock.now()));
-            self.database.commit(batch, deadline).await
-        };
-        stream::iter(changes).map(write).buffer_unordered(Self::AT_ONCE).try_collect::<()>().await?;
+        let writes: Vec<_> = changes.iter().map(|change| self.write(change, deadline)).collect();
+        stream::iter(writes).buffer_unordered(Self::AT_ONCE).try_collect::<()>().await?;
         self.feed.written();
         let ids: Vec<_> = changes.iter().map(|change| change.id).collect();
         Ok(self.accounts.settle(&ids, deadline).await?)
     }
+
+    async fn write(&self, change: &AccountChange, deadline: Deadline) -> Result<(), CommitError> {
+        let mut batch = Batch::new();
+        consequences(&mut batch, change, Ending::at(self.clock.now()));
+        self.database.commit(batch, deadline).await
+    }
 }
 
-/// Writes what follows from a change. Changes may come in any order, and more than once.
+/// What follows from a change. Changes may come in any order, and more than once.
 fn consequences(batch: &mut Batch, change: &AccountChange, ending: Ending) {
     let AccountChange { id, account, kind, version } = *change;
     store::raise(batch, account, version);

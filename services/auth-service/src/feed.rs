@@ -122,7 +122,9 @@ impl Seen {
                 surplus,
                 "more revocations than can be kept: access tokens are good that must not be"
             );
-            (0..surplus).for_each(|_| drop(self.by_arrival.pop_first()));
+            while self.by_arrival.len() > Self::MOST {
+                self.by_arrival.pop_first();
+            }
         }
         self.begun = true;
         if self.ids.len() > self.by_arrival.len() {

@@ -8,19 +8,21 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use types::Timestamp;
 
+use crate::Config;
+use crate::desk::Desk;
 use crate::keys::{Keyring, RotateError};
 use crate::session::Lifetimes;
 use crate::store::{self, Sweep};
 
 /// Keeps the house, as long as it holds the lease.
 pub(crate) struct Housekeeping {
-    pub(crate) database: Database,
-    pub(crate) keys: Keyring,
-    pub(crate) lifetimes: Lifetimes,
-    pub(crate) key_max_age: Duration,
-    pub(crate) clock: Clock,
-    pub(crate) ids: Ids,
-    pub(crate) random: Random,
+    database: Database,
+    keys: Keyring,
+    lifetimes: Lifetimes,
+    key_max_age: Duration,
+    clock: Clock,
+    ids: Ids,
+    random: Random,
 }
 
 /// Why a round was not finished.
@@ -46,6 +48,11 @@ impl Housekeeping {
     const MOST_DELETES: u32 = 400;
     /// For each step.
     const PATIENCE: Duration = Duration::from_secs(5);
+
+    pub(crate) fn new(config: &Config, desk: &Desk) -> Self {
+        let Desk { database, keys, lifetimes, clock, ids, random, .. } = desk.clone();
+        Self { database, keys, lifetimes, key_max_age: config.key_max_age, clock, ids, random }
+    }
 
     /// Keeps the house until `stop`.
     pub(crate) async fn keep(self, stop: CancellationToken) {

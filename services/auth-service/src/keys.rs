@@ -9,7 +9,7 @@ use std::time::Duration;
 use service_auth::{KeySet, SigningKey};
 use types::Timestamp;
 
-pub(crate) use self::ring::{Keyring, KeyringError, RotateError};
+pub(crate) use self::ring::{Keyring, RotateError};
 pub use self::seal::SealingKey;
 pub(crate) use self::seal::Unsealable;
 use crate::session::ACCESS_LIFETIME;

@@ -41,7 +41,7 @@ pub(super) fn account(sent: Option<contract::Account>) -> Result<Account, Accoun
     Ok(Account { id, role, version: sent.version })
 }
 
-pub(super) fn change(sent: contract::Change) -> Result<AccountChange, AccountsError> {
+pub(super) fn change(sent: &contract::Change) -> Result<AccountChange, AccountsError> {
     let kept = sent.kept_session.as_deref().map(str::parse).transpose();
     let kept = kept.or(Err(AccountsError::Answer("the id of a kept session")))?;
     let kind = match sent.kind() {

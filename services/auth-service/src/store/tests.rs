@@ -80,7 +80,7 @@ on_both_databases! {
     async fn a_session_is_read_as_it_was_written(world: &World) {
         let user = world.env.ids.next();
         let (session, token) = world.begin(user, START).await;
-        assert_eq!(live(&world.database, user, at(1), soon()).await.unwrap(), [session.clone()]);
+        assert_eq!(live(&world.database, user, at(1), soon()).await.unwrap(), std::slice::from_ref(&session));
         let expected = Presented {
             token,
             spent: None,
