@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use chassis::{Configure, FrontConfig, Settings};
+use chassis::{Configure, FrontConfig, FrontTls, Settings};
 
 use crate::client::{Proxies, WrongProxy};
 use crate::limits::LimitsConfig;
@@ -25,6 +25,17 @@ impl Config {
     /// With the public on `addr` where the settings say nothing else.
     pub fn at(addr: SocketAddr, settings: &mut Settings) -> Self {
         Self::with(FrontConfig::or(addr, settings), settings)
+    }
+
+    /// Whether addresses are clients', and not those of something that speaks for all of them.
+    pub(crate) fn knows_clients(&self) -> bool {
+        let knows = self.front.tls != FrontTls::Terminated || !self.proxies.is_empty();
+        if !knows {
+            tracing::warn!(
+                "TLS ends before the gateway and TRUSTED_PROXIES names nobody: addresses have no limit"
+            );
+        }
+        knows
     }
 
     fn with(front: FrontConfig, settings: &mut Settings) -> Self {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
-use chassis::{Access, Arrival, Caller, Health, Problem, UserTokens};
+use chassis::{Access, Arrival, Caller, Health, Problem, RawHandler, UserTokens};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use runtime::Deadline;
@@ -50,7 +50,16 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) async fn answer(&self, arrival: Arrival) -> Result<Response, Problem> {
+    /// What a listener asks for its answers.
+    pub(crate) fn handler(self) -> RawHandler {
+        let gateway = Arc::new(self);
+        RawHandler::new(move |arrival| {
+            let gateway = Arc::clone(&gateway);
+            async move { gateway.answer(arrival).await }
+        })
+    }
+
+    async fn answer(&self, arrival: Arrival) -> Result<Response, Problem> {
         let client = self.proxies.client(arrival.addr, &arrival.head.headers);
         self.limits.check_address(client)?;
         let path = arrival.head.uri.path();

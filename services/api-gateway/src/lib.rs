@@ -17,9 +17,7 @@ mod upstream;
 use std::sync::Arc;
 
 use ::http::HeaderValue;
-use chassis::{
-    Assembly, Background, Front, FrontTls, KeySource, Platform, RawHandler, Service, StartError, UserTokens,
-};
+use chassis::{Assembly, Background, Front, KeySource, Platform, Service, StartError, UserTokens};
 use types::ServiceName;
 
 pub use self::client::{Proxies, WrongProxy};
@@ -40,13 +38,8 @@ const ISSUER: ServiceName = ServiceName::new("auth-service");
 /// # Errors
 /// [`StartError`]: its ports cannot be had, or the certificate for the public is none.
 pub async fn build(config: Config, platform: Platform) -> Result<Service, StartError> {
+    let knows_clients = config.knows_clients();
     let Config { front, routes, limits, proxies } = config;
-    let knows_clients = front.tls != FrontTls::Terminated || !proxies.is_empty();
-    if !knows_clients {
-        tracing::warn!(
-            "TLS ends before the gateway and TRUSTED_PROXIES names nobody: addresses have no limit"
-        );
-    }
     let (outbound, bounds) = (platform.outbound(), platform.listeners.bounds);
     let (tokens, keys) = UserTokens::new(&platform, KeySource::Issuer);
     let revocations = Arc::new(Revocations::new(Revocations::MOST));
@@ -55,7 +48,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
     let neighbours = Neighbours::new(services.clone().map(|name| (name.clone(), outbound.grpc(name))));
     let asked = Arc::clone(&neighbours);
     let largest_body = routes.largest_body(bounds.body);
-    let gateway = Arc::new(Gateway {
+    let gateway = Gateway {
         upstreams: services.map(|service| Upstream::new(&outbound, service)).collect(),
         routes,
         tokens,
@@ -68,13 +61,9 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
         health_route: health::PATH.into(),
         timeout: bounds.answer,
         largest_body: bounds.body,
-    });
-    let handler = RawHandler::new(move |arrival| {
-        let gateway = Arc::clone(&gateway);
-        async move { gateway.answer(arrival).await }
-    });
+    };
     let assembly = Assembly {
-        front: Some(Front { config: front, handler, largest_body }),
+        front: Some(Front { config: front, handler: gateway.handler(), largest_body }),
         background: vec![
             keys,
             Background::new("revocations", |stop| follower.follow(stop)),

@@ -91,7 +91,7 @@ mod tests {
             ("/auth/passwords", Some("/auth")),
             ("/authx", None),
             ("/users/me", Some("/users")),
-            ("/Users/me", None),
+            ("/USERS/me", None),
             ("/.well-known/jwks.json", Some("/.well-known")),
             ("/", None),
             ("/flotilla.operations.v1.OperationsService/GetStatus", None),

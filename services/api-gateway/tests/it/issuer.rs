@@ -1,6 +1,7 @@
 //! What the gateway sees of the service that issues access tokens: keys and revocations.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{Access, Assembly, Edge, KeySource, Platform, get};
@@ -8,7 +9,8 @@ use futures_util::{Stream, stream};
 use proto::flotilla::auth::v1::revocation::Subject;
 use proto::flotilla::auth::v1::tokens_service_server::{TokensService, TokensServiceServer};
 use proto::flotilla::auth::v1::{
-    GetKeysRequest, GetKeysResponse, Revocation, RevokedUser, WatchRevocationsRequest, WatchRevocationsResponse,
+    GetKeysRequest, GetKeysResponse, Revocation, RevokedUser, WatchRevocationsRequest,
+    WatchRevocationsResponse,
 };
 use runtime::{Env, Random};
 use service_auth::{AllowTable, Claims, Issuer as Tokens, KeySet, SigningKey};
@@ -23,7 +25,7 @@ use crate::upstreams::echo;
 /// Issues tokens and takes them back, as a test says.
 #[derive(Clone)]
 pub(crate) struct Issuer {
-    key: SigningKey,
+    key: Arc<SigningKey>,
     keys: watch::Sender<KeySet>,
     revoked: watch::Sender<Vec<Revocation>>,
 }
@@ -31,7 +33,7 @@ pub(crate) struct Issuer {
 impl Issuer {
     /// With a key, and nothing revoked.
     pub(crate) fn new() -> Self {
-        let key = key(1);
+        let key = Arc::new(key(1));
         let keys = watch::Sender::new(KeySet::new([key.public()]));
         Self { key, keys, revoked: watch::Sender::default() }
     }
@@ -125,16 +127,17 @@ impl TokensService for Issuer {
         request: Request<WatchRevocationsRequest>,
     ) -> Result<Response<Self::WatchRevocationsStream>, Status> {
         let since = usize::try_from(request.get_ref().since).unwrap();
-        let answers = stream::unfold((self.revoked.subscribe(), since, true), async |(mut revoked, told, first)| {
-            if !first {
-                // Whether it is news or only a sign of life.
-                drop(timeout(Duration::from_secs(1), revoked.wait_for(|all| all.len() > told)).await);
-            }
-            let all = revoked.borrow().clone();
-            let cursor = i64::try_from(all.len()).unwrap();
-            let answer = WatchRevocationsResponse { revocations: all[told..].to_vec(), cursor };
-            Some((Ok(answer), (revoked, all.len(), false)))
-        });
+        let answers =
+            stream::unfold((self.revoked.subscribe(), since, true), async |(mut revoked, told, first)| {
+                if !first {
+                    // Whether it is news or only a sign of life.
+                    drop(timeout(Duration::from_secs(1), revoked.wait_for(|all| all.len() > told)).await);
+                }
+                let all = revoked.borrow().clone();
+                let cursor = i64::try_from(all.len()).unwrap();
+                let answer = WatchRevocationsResponse { revocations: all[told..].to_vec(), cursor };
+                Some((Ok(answer), (revoked, all.len(), false)))
+            });
         Ok(Response::new(Box::pin(answers)))
     }
 }

@@ -3,14 +3,12 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Request};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use chassis::{Access, Assembly, Caller, ClientAddr, Edge, Platform, get, post};
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, ETAG};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, Notify, mpsc};
@@ -68,8 +66,72 @@ impl Shop {
             .route("/users/deaf", post(Access::Anybody, async || "heard nothing"))
             .route("/users/status/{status}", get(Access::Anybody, status))
             .route("/users/{*path}", get(Access::Anybody, echo))
-            .with_state(())
-            .layered(Extension(self.clone()));
+            .with_state(self.clone());
         Assembly { http, ..Assembly::new(&platform.trust_domain) }
     }
+}
+
+/// Tells what of the request has arrived.
+pub(crate) async fn echo(client: ClientAddr, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let mut headers: Vec<_> = head
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+        .collect();
+    headers.sort();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let told: Value = json!({
+        "method": head.method.as_str(),
+        "target": head.uri.to_string(),
+        "headers": headers,
+        "client": client.0.to_string(),
+        "body": String::from_utf8_lossy(&body),
+    });
+    axum::Json(told).into_response()
+}
+
+/// Takes a body part by part.
+async fn upload(State(shop): State<Shop>, body: Body) -> String {
+    let mut parts = body.into_data_stream();
+    let mut size = 0;
+    while let Some(Ok(part)) = parts.next().await {
+        size += part.len();
+        shop.0.heard.send(part).await.expect("the shop holds the receiver");
+    }
+    size.to_string()
+}
+
+/// Says what the test says, until somebody leaves.
+async fn stream_said(State(shop): State<Shop>) -> Response {
+    let said = shop.0.saying.lock().await.take().expect("one at a time");
+    let leaving = Leaving(shop);
+    let parts = stream::unfold((said, leaving), async |(mut said, leaving)| {
+        let part = said.recv().await?;
+        Some((Ok::<_, Infallible>(part), (said, leaving)))
+    });
+    Body::from_stream(parts).into_response()
+}
+
+/// Never answers.
+async fn stuck(State(shop): State<Shop>) -> StatusCode {
+    let _leaving = Leaving(shop.clone());
+    shop.0.reached.notify_one();
+    std::future::pending().await
+}
+
+/// Tells that a request was given up.
+struct Leaving(Shop);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.0.left.notify_one();
+    }
+}
+
+/// Answers with this status, and headers that are for one connection.
+async fn status(Path(status): Path<u16>) -> Response {
+    let status = StatusCode::from_u16(status).unwrap();
+    let headers = [("keep-alive", "timeout=5"), ("x-kept", "yes"), ("etag", "\"7\"")];
+    (status, headers, if status == StatusCode::OK { "body" } else { "" }).into_response()
 }

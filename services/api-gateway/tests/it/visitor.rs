@@ -29,8 +29,13 @@ impl Visitor {
     /// The same to a request by `method`, of which that of HEAD has no body.
     pub(crate) async fn reply_to(&mut self, method: &str) -> Reply {
         let head = self.head().await;
-        let has_none = method == "HEAD" || ["204", "304"].iter().any(|status| head.contains(&format!(" {status} ")));
-        let length = if has_none { 0 } else { field(&head, "content-length").map_or(0, |length| length.parse().unwrap()) };
+        let has_none =
+            method == "HEAD" || ["204", "304"].iter().any(|status| head.contains(&format!(" {status} ")));
+        let length = if has_none {
+            0
+        } else {
+            field(&head, "content-length").map_or(0, |length| length.parse().unwrap())
+        };
         in_time(async {
             while self.read.len() < length {
                 assert!(self.read_some().await > 0, "the connection ended within an answer: {head}");
