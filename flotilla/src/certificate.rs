@@ -1,15 +1,12 @@
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
+use runtime::Clock;
 use secrecy::ExposeSecret as _;
-use service_auth::{LocalCa, Pem, SpiffeId};
+use service_auth::{Identity, IdentityError, LocalCa, Pem, SpiffeId};
 
 use crate::data_dir::{DataDirError, make_directory, refused};
-
-const FOR_ITS_OWNER: u32 = 0o600;
-const FOR_ALL_TO_READ: u32 = 0o644;
+use crate::durable::{FOR_ALL_TO_READ, FOR_ITS_OWNER, beside, write};
 
 /// What the files of a certificate are called.
 pub(crate) struct Files {
@@ -24,6 +21,13 @@ impl Files {
     /// As Kubernetes and cert-manager mount them.
     pub(crate) const MOUNTED: Self = Self { chain: "tls.crt", key: "tls.key", roots: "ca.crt" };
 
+    /// What is in a directory under either kind of names.
+    pub(crate) fn load(directory: &Path, clock: &Clock) -> Result<Identity, IdentityError> {
+        let files = if directory.join(Self::MOUNTED.chain).exists() { Self::MOUNTED } else { Self::PEM };
+        let [chain, key, roots] = [files.chain, files.key, files.roots].map(|name| directory.join(name));
+        Identity::load(&chain, &key, &roots, clock)
+    }
+
     /// Writes a fresh certificate for `id`, its key and the authority's certificate to `directory`, which is made
     /// where it is missing. None takes an older one's place before all are written: a certificate with another's key
     /// is none.
@@ -37,36 +41,19 @@ impl Files {
         .map(|(name, text, mode)| (directory.join(name), text, mode));
         make_directory(directory).map_err(refused("writing", directory))?;
         let written = files.iter().try_for_each(|(path, text, mode)| {
-            let new = new(path);
+            let new = beside(path);
             write(&new, text, *mode).map_err(refused("writing", &new))
         });
         // Whoever reads one meanwhile sees the old text or the new, never half of one.
         let replaced = written.and_then(|()| {
             files
                 .iter()
-                .try_for_each(|(path, ..)| fs::rename(new(path), path).map_err(refused("replacing", path)))
+                .try_for_each(|(path, ..)| fs::rename(beside(path), path).map_err(refused("replacing", path)))
         });
         if replaced.is_err() {
             // A key that is nobody's is not left about. What is told is why it was written in vain.
-            files.iter().for_each(|(path, ..)| drop(fs::remove_file(new(path))));
+            files.iter().for_each(|(path, ..)| drop(fs::remove_file(beside(path))));
         }
         replaced
     }
-}
-
-/// Where a file is written before it takes the place of the one at `path`.
-fn new(path: &Path) -> PathBuf {
-    path.with_added_extension("new")
-}
-
-fn write(new: &Path, text: &str, mode: u32) -> io::Result<()> {
-    // Not written over: what a crash has left may be open to others.
-    match fs::remove_file(new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(new)?;
-    file.write_all(text.as_bytes())?;
-    // Or after a power loss the name would lead to nothing.
-    file.sync_all()
 }

@@ -10,6 +10,7 @@ use service_auth::{CaError, Identity, IdentityError, LocalCa, SpiffeId};
 use types::ServiceName;
 
 use crate::certificate::Files;
+use crate::durable;
 
 /// The directory that holds all of a platform that runs in one process. One process at a time owns it.
 pub(crate) struct DataDir {
@@ -32,6 +33,12 @@ pub(crate) enum DataDirError {
     },
     #[error("{} is in use by another flotilla; stop it, or name another directory with --data-dir", .0.display())]
     InUse(PathBuf),
+    #[error("{} is open to others (mode {mode:03o}): it must be closed to them (chmod 600)", path.display())]
+    Exposed { path: PathBuf, mode: u32 },
+    #[error("{} is missing, without which the keys in {} cannot be opened", path.display(), database.display())]
+    SecretLost { path: PathBuf, database: PathBuf },
+    #[error("{} is damaged", .0.display())]
+    Damaged(PathBuf),
     #[error("the platform's certificates")]
     Authority(#[from] CaError),
     #[error("the platform's certificates")]
@@ -42,13 +49,15 @@ impl DataDirError {
     /// What the process answers to whoever started it.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Authority(CaError::Exposed { .. }) => Failure::USAGE,
+            Self::Exposed { .. } | Self::Authority(CaError::Exposed { .. }) => Failure::USAGE,
             // No later start repairs it, nor a text that is none.
             Self::Authority(CaError::Io { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {
                 Failure::SOFTWARE
             }
             Self::Io { .. } | Self::InUse(_) | Self::Authority(CaError::Io { .. }) => Failure::UNAVAILABLE,
-            Self::Authority(_) | Self::Identity(_) => Failure::SOFTWARE,
+            Self::SecretLost { .. } | Self::Damaged(_) | Self::Authority(_) | Self::Identity(_) => {
+                Failure::SOFTWARE
+            }
         }
     }
 }
@@ -71,14 +80,26 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), ca, clock: clock.clone(), _lock: lock })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn authority(&self) -> &LocalCa {
         &self.ca
     }
 
     /// A fresh certificate for a service.
     pub(crate) fn identity(&self, service: &ServiceName) -> Result<Identity, DataDirError> {
-        let id = SpiffeId::service(self.ca.trust_domain(), service);
-        let pem = self.ca.issue(&id, LocalCa::LEAF_VALIDITY)?;
+        self.issue(&SpiffeId::service(self.ca.trust_domain(), service))
+    }
+
+    /// A fresh certificate for what the platform itself does as the operator.
+    pub(crate) fn operator(&self) -> Result<Identity, DataDirError> {
+        self.issue(&SpiffeId::operator(self.ca.trust_domain()))
+    }
+
+    fn issue(&self, id: &SpiffeId) -> Result<Identity, DataDirError> {
+        let pem = self.ca.issue(id, LocalCa::LEAF_VALIDITY)?;
         Ok(Identity::from_pem(&pem, self.ca.roots_pem(), &self.clock)?)
     }
 
@@ -136,15 +157,7 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
     let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
     let missing: Vec<&Path> = missing.collect();
     DirBuilder::new().recursive(true).mode(DataDir::OWNERS_DIRECTORY).create(path)?;
-    missing.into_iter().try_for_each(|made| {
-        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync(parent.unwrap_or(Path::new(".")))
-    })
-}
-
-/// A power loss must not take away the names in it, which lead to what was acknowledged.
-fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    missing.into_iter().try_for_each(durable::sync_name)
 }
 
 #[cfg(test)]

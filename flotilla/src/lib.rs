@@ -2,11 +2,23 @@
 
 mod cli;
 mod up;
+mod first_operator;
+mod signing_secret;
 mod run;
 mod issue;
+mod verbs;
+mod operator;
+mod instances;
+mod operations;
+mod keys;
+mod operators;
+mod refusal;
+mod accounts;
+mod password;
 mod data_dir;
 mod certificate;
-mod table;
+mod durable;
+mod columns;
 mod error;
 
 pub use cli::main;

@@ -1,5 +1,6 @@
 //! `flotilla run user-service`, with everything it needs.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -47,6 +48,7 @@ impl Running {
         let serving = lines.into_iter().find(|line| line["message"] == "serving").unwrap();
         let addr = |listener: &str| serving[listener].as_str().unwrap().parse::<SocketAddr>().unwrap();
         let addrs = Addrs { http: addr("http"), grpc: addr("grpc"), admin: addr("admin") };
-        Self::new(program, addrs, String::new(), dir.join("operator")).await
+        let services = BTreeMap::from([("user-service".to_owned(), addrs)]);
+        Self::new(program, services, String::new(), dir.join("operator")).await
     }
 }

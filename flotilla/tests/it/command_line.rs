@@ -26,16 +26,21 @@ async fn it_explains_itself() {
            flotilla <COMMAND>
 
     Commands:
-      up     Run every service in this one process, with its data in a directory and no engine to install
-      run    Run one service as a process of its own, with the engines that its settings name
-      issue  Write a certificate of the local authority, with which a service runs as a process of its own
-      help   Print this message or the help of the given subcommand(s)
+      up          Run every service in this one process, with its data in a directory and no engine to install
+      run         Run one service as a process of its own, with the engines that its settings name
+      issue       Write a certificate of the local authority, with which a service runs as a process of its own
+      operations  Ask running services, or tell them something, as the operator
+      operators   Say which people's accounts are operators', who see and change what belongs to all
+      help        Print this message or the help of the given subcommand(s)
 
     Options:
           --data-dir <DIR>
               Where all data is kept; it is made where it is missing
 
               [default: data]
+
+          --public <IP:PORT>
+              Where the public reaches the platform, 127.0.0.1:8080 by default; beyond loopback it wants TLS
 
           --log-format <FORMAT>
               How the log on stderr looks: human or json
@@ -67,6 +72,7 @@ async fn it_explains_itself() {
 
     Options:
           --data-dir <DIR>       Where all data is kept; it is made where it is missing [default: data]
+          --public <IP:PORT>     Where the public reaches the platform, 127.0.0.1:8080 by default; beyond loopback it wants TLS
           --log-format <FORMAT>  How the log on stderr looks: human or json
           --log-level <FILTER>   What is logged: a level, or a list such as info,user_service=debug
           --config <FILE>        The configuration file, in place of flotilla.toml in the working directory
@@ -143,11 +149,11 @@ async fn wrong_usage_is_told_with_what_would_be_right() {
     ");
     insta::assert_snapshot!(answer(&["run", "user-servic"]).await, @r#"
     64
-    flotilla: there is no service "user-servic"; must be one of: user-service
+    flotilla: there is no service "user-servic"; must be one of: user-service, auth-service, api-gateway
     "#);
     insta::assert_snapshot!(answer(&["run", "--http-port", "3000"]).await, @r#"
     64
-    flotilla: there is no service "--http-port"; must be one of: user-service
+    flotilla: there is no service "--http-port"; must be one of: user-service, auth-service, api-gateway
     "#);
     insta::assert_snapshot!(answer(&["run", "user-service", "http-port", "3000"]).await, @r#"
     64

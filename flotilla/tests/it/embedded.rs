@@ -9,29 +9,31 @@ use std::process::Stdio;
 use tokio::io::AsyncReadExt as _;
 
 use crate::program::{Program, flotilla, told};
-use crate::together::{Running, up_in};
+use crate::together::{FREE, Running, up_in};
 
 #[tokio::test]
 async fn a_fresh_directory_is_all_it_takes() {
     let dir = tempfile::tempdir().unwrap();
-    let running = Running::started(dir.path(), &mut flotilla(dir.path(), &[])).await;
-    let mut table = running.table.clone();
-    for (addr, name) in
-        [(running.addrs.http, "<HTTP>"), (running.addrs.grpc, "<GRPC>"), (running.addrs.admin, "<ADMIN>")]
-    {
-        assert!(addr.ip().is_loopback(), "{addr}");
-        // Ports differ in length from run to run, and the columns are made for the longest.
-        table = table.replace(&format!("{:<18}", addr.to_string()), &format!("{name:<18}"));
-    }
-    insta::assert_snapshot!(table, @r"
+    let running = Running::started(dir.path(), flotilla(dir.path(), &[]).envs(FREE)).await;
+    assert!(running.addrs.http.ip().is_loopback() && running.addrs.grpc.ip().is_loopback());
+    let table = running.without_addresses(&running.table);
+    insta::assert_snapshot!(table, @r#"
     flotilla 0.1.0
 
-    SERVICE               HTTP (mTLS)       GRPC (mTLS)       ADMIN             DATABASE
-    user-service          <HTTP>            <GRPC>            <ADMIN>           sqlite:data/user-service.db
+    SERVICE  HTTP (mTLS)  GRPC (mTLS)  ADMIN  DATABASE
+    api-gateway  public  <api-gateway grpc>  <api-gateway admin>  none
+    auth-service  <auth-service http>  <auth-service grpc>  <auth-service admin>  sqlite:data/auth-service.db
+    user-service  <user-service http>  <user-service grpc>  <user-service admin>  sqlite:data/user-service.db
 
+    The platform is at http://<api-gateway http>. The first thing to try:
+
+    curl http://<api-gateway http>/auth/register -H 'content-type: application/json' \
+    -d '{"email":"ada@example.com","name":"Ada","password":"correct horse battery"}'
+
+    operator@flotilla.internal is an operator; the password it was made with is in data/operator/password.
     The operator's certificate for mTLS is in data/operator.
     Ctrl-C ends everything in order.
-    ");
+    "#);
     assert_eq!(running.program.code_after("INT").await, Some(0));
 }
 
@@ -43,7 +45,18 @@ async fn what_it_keeps_is_its_owners_alone_even_in_a_directory_that_is_not() {
     std::fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
     let running = Running::up(dir.path()).await;
     running.accounts().await.create("ada@example.com").await.unwrap();
-    let secret = ["user-service.db", "user-service.db-wal", "authority/authority.pem", "operator/key.pem"];
+    let secret = [
+        "user-service.db",
+        "user-service.db-wal",
+        "auth-service.db",
+        "auth-service.db-wal",
+        "signing-key-secret",
+        "authority/authority.pem",
+        "operator/key.pem",
+        "operator/password",
+        "first-operator",
+        "instances",
+    ];
     for file in secret {
         let mode = std::fs::metadata(data.join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
@@ -115,6 +128,21 @@ async fn an_authority_that_is_damaged_or_open_to_others_is_nothing_that_passes()
 }
 
 #[tokio::test]
+async fn a_secret_that_is_lost_or_open_to_others_is_nothing_that_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Running::up(dir.path()).await.program.code_after("TERM").await, Some(0));
+    let secret = dir.path().join("data/signing-key-secret");
+    std::fs::set_permissions(&secret, Permissions::from_mode(0o640)).unwrap();
+    let (code, _, text) = told(&mut up_in(dir.path())).await;
+    assert_eq!(code, Some(64));
+    insta::assert_snapshot!(text, @"flotilla: data/signing-key-secret is open to others (mode 640): it must be closed to them (chmod 600)");
+    std::fs::remove_file(&secret).unwrap();
+    let (code, _, text) = told(&mut up_in(dir.path())).await;
+    assert_eq!(code, Some(70));
+    insta::assert_snapshot!(text, @"flotilla: data/signing-key-secret is missing, without which the keys in data/auth-service.db cannot be opened");
+}
+
+#[tokio::test]
 async fn it_serves_on_when_nobody_reads_its_table() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = up_in(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -132,8 +160,8 @@ async fn its_log_is_for_people_or_one_object_of_json_a_line() {
     let dir = tempfile::tempdir().unwrap();
     let mut logs = Vec::new();
     for format in ["human", "json"] {
-        let mut program = Program::start(&mut flotilla(dir.path(), &["--log-format", format]));
-        program.stderr.with("serving").await;
+        let mut command = flotilla(dir.path(), &["--log-format", format]);
+        let mut program = Running::started(dir.path(), command.envs(FREE)).await.program;
         program.signal("TERM").await;
         assert_eq!(program.ends().await.code(), Some(0));
         logs.push(program.stderr.whole().await);

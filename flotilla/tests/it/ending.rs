@@ -27,16 +27,40 @@ async fn an_account_is_there_after_any_kind_of_end() {
     }
 }
 
+#[tokio::test]
+async fn nobody_ends_who_is_still_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = Running::up(dir.path()).await;
+    running.program.signal("TERM").await;
+    assert_eq!(running.program.ends().await.code(), Some(0));
+    let log = running.program.stderr.whole().await;
+    let of_the_end = log.lines().filter(|line| line.ends_with(": draining") || line.ends_with(": drained"));
+    let of_the_end = of_the_end.map(|line| line.split_whitespace().skip(2).collect::<Vec<_>>().join(" "));
+    insta::assert_snapshot!(of_the_end.collect::<Vec<_>>().join("\n"), @r"
+    api-gateway chassis::service: draining
+    api-gateway chassis::service: drained
+    auth-service chassis::service: draining
+    auth-service chassis::service: drained
+    user-service chassis::service: draining
+    user-service chassis::service: drained
+    ");
+}
+
 /// What the first start has made when it is killed. In between are the moments when these are half made.
-const MOMENTS: [&str; 8] = [
+const MOMENTS: [&str; 13] = [
     "",
     "lock",
     "authority/authority.lock",
     "authority/authority.pem",
+    "signing-key-secret",
+    "auth-service.db",
     "operator",
     "operator/key.pem",
     "user-service.db",
     "user-service.db-wal",
+    "operator/password",
+    "first-operator",
+    "instances",
 ];
 
 #[tokio::test]
@@ -48,7 +72,10 @@ async fn a_first_start_that_is_killed_half_way_does_no_harm() {
         first.kill().await;
         let running = Running::up(dir.path()).await;
         let made = running.accounts().await.create("ada@example.com").await;
-        assert!(made.is_ok(), "after a start that was killed when there was {moment:?}: {made:?}");
+        let when = format!("after a start that was killed when there was {moment:?}");
+        assert!(made.is_ok(), "{when}: {made:?}");
+        let operator = running.first_operator(dir.path()).await;
+        assert_eq!(operator.map(|user| user.role).as_deref(), Some("operator"), "{when}");
         assert_eq!(running.program.code_after("TERM").await, Some(0));
     }
 }

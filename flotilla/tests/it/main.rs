@@ -9,14 +9,20 @@ mod operator;
 
 mod admin;
 mod alone;
+mod processes;
 mod program;
 mod server;
 mod together;
+mod visitor;
 
 mod command_line;
 mod embedded;
 mod ending;
 mod issuing;
 mod killed;
+mod operations;
+mod operators;
 mod readme;
+mod sessions;
 mod settings;
+mod typed;

@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use runtime::{Deadline, Env};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
@@ -21,8 +21,21 @@ pub(crate) fn flotilla(dir: &Path, arguments: &[&str]) -> Command {
 
 /// How a command ended that does not run on, and what it said on stdout and on stderr.
 pub(crate) async fn told(command: &mut Command) -> (Option<i32>, String, String) {
-    let output = Deadline::within(PATIENCE).bound(command.stdin(Stdio::null()).output()).await;
-    let output = output.expect("it does not run on").unwrap();
+    told_with(command, "").await
+}
+
+/// The same of a command that is given `stdin`.
+pub(crate) async fn told_with(command: &mut Command, stdin: &str) -> (Option<i32>, String, String) {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = async {
+        let mut child = piped.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        // Whoever does not ask does not listen either.
+        input.write_all(stdin.as_bytes()).await.unwrap_or_default();
+        drop(input);
+        child.wait_with_output().await.unwrap()
+    };
+    let output = Deadline::within(PATIENCE).bound(run).await.expect("it does not run on");
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -40,8 +53,11 @@ pub(crate) struct Said(watch::Receiver<String>);
 
 impl Program {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_with(command, Stdio::null())
+    }
+
+    pub(crate) fn start_with(command: &mut Command, stdin: Stdio) -> Self {
+        let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let env = Env::system(1);
         let stdout = Said::by(child.stdout.take().unwrap(), &env);
         let stderr = Said::by(child.stderr.take().unwrap(), &env);
@@ -78,20 +94,27 @@ impl Program {
 }
 
 impl Said {
-    fn by(stream: impl AsyncRead + Send + Unpin + 'static, env: &Env) -> Self {
+    fn by(mut stream: impl AsyncRead + Send + Unpin + 'static, env: &Env) -> Self {
         let (tell, said) = watch::channel(String::new());
         env.tasks.spawn("listen", async move {
-            let mut lines = BufReader::new(stream).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                tell.send_modify(|text| *text = format!("{text}{line}\n"));
+            let mut bytes = Vec::new();
+            while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {
+                tell.send_replace(String::from_utf8_lossy(&bytes).into_owned());
             }
         });
         Self(said)
     }
 
-    /// All that it has said, once it has said `what`.
+    /// All the lines that it has said, once `what` is in them.
     pub(crate) async fn with(&mut self, what: &str) -> String {
-        self.once(|text| text.contains(what)).await.unwrap_or_else(|text| panic!("no {what:?} in {text:?}"))
+        let said = self.once(|text| lines(text).contains(what)).await;
+        lines(&said.unwrap_or_else(|text| panic!("no {what:?} in {text:?}"))).to_owned()
+    }
+
+    /// Waits for a question, whose line has no end.
+    pub(crate) async fn asks(&mut self, what: &str) {
+        let said = self.once(|text| text.ends_with(what)).await;
+        said.unwrap_or_else(|text| panic!("no {what:?} at the end of {text:?}"));
     }
 
     /// All that it says until it ends.
@@ -106,4 +129,9 @@ impl Said {
         let text = self.0.borrow().clone();
         if enough { Ok(text) } else { Err(text) }
     }
+}
+
+/// What of the text is lines that have ended.
+fn lines(text: &str) -> &str {
+    &text[..text.rfind('\n').map_or(0, |end| end + 1)]
 }

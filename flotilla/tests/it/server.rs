@@ -16,17 +16,18 @@ pub(crate) async fn new_database() -> Option<String> {
     Some(format!("{server}/{name}"))
 }
 
-/// The URL of a database that is made by `statements`, which give it and its role the name `shown` and that role the
-/// password `secret`; or nothing, as above.
-pub(crate) async fn made_by(statements: &str, shown: &str) -> Option<String> {
+/// The URLs of databases that are made by `statements`, which give each and its role one of the names `shown` and that
+/// role the password `secret`; or nothing, as above.
+pub(crate) async fn made_by<const N: usize>(statements: &str, shown: [&str; N]) -> Option<[String; N]> {
     let server = given()?;
-    let name = fresh_name();
-    for statement in statements.split_inclusive(";\n") {
-        run(&server, &statement.replace(shown, &name)).await;
+    let names = shown.map(|shown| (shown, fresh_name()));
+    let renamed = names.iter().fold(statements.to_owned(), |text, (shown, name)| text.replace(shown, name));
+    for statement in renamed.split_inclusive(";\n") {
+        run(&server, statement).await;
     }
     let (_, at) = server.rsplit_once('@').unwrap();
     let (at, _) = at.rsplit_once('/').unwrap();
-    Some(format!("postgres://{name}:secret@{at}/{name}"))
+    Some(names.map(|(_, name)| format!("postgres://{name}:secret@{at}/{name}")))
 }
 
 #[expect(clippy::print_stdout, reason = "a test that did not run has to say so")]

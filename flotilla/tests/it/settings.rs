@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::alone::user_service;
 use crate::program::{flotilla, told};
-use crate::together::{Running, up_in};
+use crate::together::{FREE, Running, up_in};
 
 #[tokio::test]
 async fn a_service_without_settings_names_all_that_is_missing_at_once() {
@@ -130,7 +130,7 @@ async fn a_services_section_of_the_file_applies_to_a_platform() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "argon2_memory_kib = 4096\n[user-service]\nargon2_memory_kib = 64\n");
     let mut command = flotilla(dir.path(), &["up"]);
-    let mut running = Running::started(dir.path(), &mut command).await;
+    let mut running = Running::started(dir.path(), command.envs(FREE)).await;
     running.accounts().await.create("ada@example.com").await.unwrap();
     running.program.stderr.with("raise ARGON2_MEMORY_KIB or ARGON2_ITERATIONS").await;
     assert_eq!(running.program.code_after("TERM").await, Some(0));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use secrecy::SecretString;
-use types::{Email, FieldError, Timestamp, UserId};
+use types::{Email, FieldError, Role, Timestamp, UserId};
 
 use crate::password::NewPassword;
 
@@ -138,38 +138,6 @@ fn is_control(character: char) -> bool {
     character.is_control() || breaks_or_turns
 }
 
-/// What an account may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// Has orders of its own.
-    Customer,
-    /// Sees and changes what belongs to all.
-    Operator,
-}
-
-/// The text is not a role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be customer or operator")]
-pub(crate) struct RoleError;
-
-impl Role {
-    /// The name in storage and on the wire.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Customer => "customer",
-            Self::Operator => "operator",
-        }
-    }
-}
-
-impl FromStr for Role {
-    type Err = RoleError;
-
-    fn from_str(text: &str) -> Result<Self, RoleError> {
-        [Self::Customer, Self::Operator].into_iter().find(|role| role.as_str() == text).ok_or(RoleError)
-    }
-}
-
 /// Keeps the value, or notes what is wrong with the field.
 fn field<T, E: fmt::Display>(name: &str, parsed: Result<T, E>, wrong: &mut Vec<FieldError>) -> Option<T> {
     parsed.map_err(|error| wrong.push(FieldError::of(name, error.to_string()))).ok()
@@ -231,13 +199,5 @@ mod tests {
         {
             assert_eq!(name.parse::<Name>(), Err(NameError), "{name:?}");
         }
-    }
-
-    #[test]
-    fn a_role_goes_through_its_text_unchanged() {
-        for role in [Role::Customer, Role::Operator] {
-            assert_eq!(role.as_str().parse(), Ok(role));
-        }
-        assert_eq!("Operator".parse::<Role>(), Err(RoleError));
     }
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use database::{Batch, CommitError, Database, ReadError};
 use runtime::{Clock, Deadline, Ids, Random};
 use secrecy::SecretString;
-use types::{Classify, Email, ErrorClass, FieldError, Id, SessionId, UserId};
+use types::{Classify, Email, ErrorClass, FieldError, Id, Role, SessionId, UserId};
 use uuid::Uuid;
 
-use crate::account::{Account, Change, NewAccount, Role};
+use crate::account::{Account, Change, NewAccount};
 use crate::changes::{AccountChange, ChangeKind, Changes};
 use crate::password::{HashError, NewPassword, PasswordHash, Passwords, Verdict};
 use crate::store;

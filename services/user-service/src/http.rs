@@ -4,13 +4,12 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::header::ETAG;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use axum::{Extension, Router};
-use chassis::{Caller, Json, Problem, Query};
+use chassis::{Access, Caller, Edge, Json, Problem, Query, get};
 use runtime::Deadline;
 use serde::Serialize;
 
@@ -18,12 +17,13 @@ use self::request::{Cut, IfMatch, Profile};
 use crate::account::Account;
 use crate::directory::{Directory, DirectoryError};
 
-/// The routes on the `http` listener.
-pub(crate) fn routes(directory: Directory) -> Router {
-    Router::new()
-        .route("/users", get(list))
-        .route("/users/me", get(show_own).patch(change_own).delete(delete_own))
-        .route("/users/{id}", get(show))
+/// The operations on the `http` listener.
+pub(crate) fn edge(directory: Directory) -> Edge {
+    let own = get(Access::Users, show_own).patch(Access::Users, change_own).delete(Access::Users, delete_own);
+    Edge::new()
+        .route("/users", get(Access::Operators, list))
+        .route("/users/me", own)
+        .route("/users/{id}", get(Access::Users, show))
         .with_state(directory)
 }
 
@@ -77,12 +77,10 @@ async fn show(
 }
 
 async fn list(
-    caller: Caller,
     State(directory): State<Directory>,
     Extension(deadline): Extension<Deadline>,
     Query(cut): Query<Cut>,
 ) -> Result<Response, Problem> {
-    caller.must_be_operator()?;
     let (after, limit) = cut.read()?;
     let page = directory.page(after, limit, deadline).await.map_err(problem)?;
     let items = page.accounts.iter().map(User::from).collect();

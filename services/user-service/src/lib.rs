@@ -43,7 +43,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
     let changes = Changes::new(database.clone());
     let directory = Directory { database: database.clone(), passwords, changes, ids, clock, random };
     let assembly = Assembly {
-        http: http::routes(directory.clone()),
+        http: http::edge(directory.clone()),
         grpc: grpc::routes(&directory, &platform.health),
         allow: grpc::allow(&platform.trust_domain),
         contracts: &[proto::DESCRIPTOR_SET],

@@ -2,10 +2,10 @@
 
 use database::{Batch, Database, ReadError, Row, Sql, params};
 use runtime::Deadline;
-use types::{Email, UserId};
+use types::{Email, Role, UserId};
 use uuid::Uuid;
 
-use crate::account::{Account, Name, Role};
+use crate::account::{Account, Name};
 use crate::changes::{AccountChange, ChangeKind};
 use crate::password::PasswordHash;
 

@@ -2,9 +2,7 @@
 
 use std::process::ExitCode;
 
-use axum::Router;
-use axum::routing::get;
-use chassis::{Assembly, Configure, Platform, Service, Settings, StartError};
+use chassis::{Access, Assembly, Configure, Edge, Platform, Service, Settings, StartError, get};
 
 struct Config {
     greeting: String,
@@ -17,7 +15,7 @@ impl Configure for Config {
 }
 
 async fn build(config: Config, platform: Platform) -> Result<Service, StartError> {
-    let http = Router::new().route("/greeting", get(async move || config.greeting));
+    let http = Edge::new().route("/greeting", get(Access::Anybody, async move || config.greeting));
     Assembly { http, ..Assembly::new(&platform.trust_domain) }.bind(&platform).await
 }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use runtime::Env;
 use service_auth::{Identity, SpiffeId};
-use telemetry::LogsError;
+use telemetry::{Logs, LogsError};
 use types::ServiceName;
 
 use crate::{
@@ -52,9 +52,10 @@ impl Failure {
     /// What the process answers to whoever started it.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Start(StartError::Identity(_) | StartError::OtherIdentity { .. }) => {
-                Self::USAGE
-            }
+            Self::Settings(_)
+            | Self::Start(
+                StartError::Identity(_) | StartError::OtherIdentity { .. } | StartError::PublicCertificate(_),
+            ) => Self::USAGE,
             Self::Start(error) if error.is_unavailable() => Self::UNAVAILABLE,
             Self::Process(_) => Self::UNAVAILABLE,
             Self::Impatient(_) => Self::SIGNAL,
@@ -127,11 +128,15 @@ where
     let mut settings = Settings::new(service.clone(), Sources::of_process(flags));
     let process = ProcessConfig::configure(&mut settings);
     let config = C::configure(&mut settings);
-    let _logs = process.log.start(&mut settings)?;
+    let logs = process.log.start(&mut settings)?;
     settings.finish()?;
     raise_file_limit()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let start = async { Ok::<_, Failure>(build(config, process.platform(service)?).await?) };
+    let log_filter = logs.as_ref().map(Logs::filter);
+    let start = async {
+        let platform = process.platform(service)?.with_log_filter(log_filter);
+        Ok::<_, Failure>(build(config, platform).await?)
+    };
     let serve = async |service: Service, shutdown| Ok(service.run(shutdown).await?);
     let result = runtime.block_on(live(start, serve));
     // What still computes has had its time in the drain, and must not hold up the end.
@@ -150,7 +155,7 @@ impl ProcessConfig {
         }
         let renewal = Renewal::new(move |identity| identity.reload(&cert, &key, &ca));
         let platform = Platform::new(service, env, identity, trust_domain, self.listeners, self.discovery);
-        Ok(platform.with_renewal(renewal))
+        Ok(platform.with_issuer(self.issuer).with_renewal(renewal))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What every gRPC listener answers besides the service's own methods: health and reflection.
+//! What every gRPC listener answers besides the service's own methods: health, reflection and the operators' verbs.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -6,11 +6,14 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt as _, stream};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+use runtime::Deadline;
 use service_auth::AllowTable;
+use service_client::{CallError, Channel};
 use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
 use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::health_server::{Health as GrpcHealth, HealthServer};
 use tonic_health::pb::{FILE_DESCRIPTOR_SET, HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET as REFLECTION_V1;
@@ -28,7 +31,11 @@ pub(crate) fn with_house_rows(allow: AllowTable) -> AllowTable {
         .allow_everyone("/grpc.health.v1.Health/*")
         .allow("/grpc.reflection.v1.ServerReflection/*", &["operator"])
         .allow("/grpc.reflection.v1alpha.ServerReflection/*", &["operator"])
+        .allow("/flotilla.operations.v1.OperationsService/*", &["operator"])
 }
+
+/// The contracts of what is served beside the service's own methods, as far as clients may ask for them.
+const HOUSE: [&[u8]; 2] = [FILE_DESCRIPTOR_SET, proto::DESCRIPTOR_SET];
 
 /// `own` routes and the house's. `contracts` are encoded descriptor sets, of which only services that have a
 /// row in the table are shown.
@@ -40,7 +47,7 @@ pub(crate) fn routes(
 ) -> Result<Routes, tonic_reflection::server::Error> {
     let services = services(allow);
     let reflection = || {
-        let sets = contracts.iter().chain([&FILE_DESCRIPTOR_SET]);
+        let sets = contracts.iter().chain(&HOUSE);
         let builder =
             sets.fold(Builder::configure(), |builder, set| builder.register_encoded_file_descriptor_set(set));
         services.iter().fold(builder, |builder, service| builder.with_service_name(service))
@@ -50,14 +57,14 @@ pub(crate) fn routes(
     Ok(own.add_service(health).add_service(v1).add_service(v1alpha))
 }
 
-/// The paths of all methods that are served, for telling them apart in metrics.
+/// The paths of all methods that are served.
 pub(crate) fn methods(
     contracts: &[&'static [u8]],
     allow: &AllowTable,
-) -> Result<Vec<String>, tonic_reflection::server::Error> {
+) -> Result<BTreeSet<String>, tonic_reflection::server::Error> {
     let services = services(allow);
-    let mut methods = Vec::new();
-    for set in contracts.iter().chain([&FILE_DESCRIPTOR_SET, &REFLECTION_V1, &REFLECTION_V1ALPHA]) {
+    let mut methods = BTreeSet::new();
+    for set in contracts.iter().chain(&HOUSE).chain([&REFLECTION_V1, &REFLECTION_V1ALPHA]) {
         for file in FileDescriptorSet::decode(*set)?.file {
             for service in &file.service {
                 let service_name = format!("{}.{}", file.package(), service.name());
@@ -126,6 +133,18 @@ fn reports(reports: watch::Receiver<Report>) -> impl Stream<Item = Report> + Sen
         let report = reports.wait_for(news).await.ok()?.clone();
         Some((report.clone(), (reports, Some(report))))
     })
+}
+
+impl Health {
+    /// Whether the service at the other end of `channel` is ready.
+    ///
+    /// # Errors
+    /// [`CallError`]: it does not say by `deadline`.
+    pub async fn ask(channel: Channel, deadline: Deadline) -> Result<bool, CallError> {
+        let request = service_client::request(HealthCheckRequest::default(), deadline, None);
+        let answer = HealthClient::new(channel).check(request).await?;
+        Ok(answer.get_ref().status() == ServingStatus::Serving)
+    }
 }
 
 fn answer(report: &Report) -> HealthCheckResponse {

@@ -10,14 +10,19 @@ mod listeners;
 mod platform;
 mod renewal;
 mod start;
+mod front;
 mod assembly;
 mod service;
 mod drain;
 mod health;
 mod admin;
 mod grpc;
+mod operations;
 mod authorise;
+mod user_tokens;
 mod caller;
+mod client_addr;
+mod edge;
 mod problem;
 mod extract;
 mod inbound;
@@ -27,21 +32,28 @@ mod entry;
 
 pub use assembly::{Assembly, Background, Closing};
 pub use authorise::Gate;
-pub use caller::{Caller, Role};
+pub use caller::Caller;
+pub use client_addr::ClientAddr;
+pub use edge::{Access, Edge, Operation, Operations, delete, get, patch, post, put};
 pub use entry::{Failure, main, run, tell};
 pub use extract::{Json, Query};
+pub use front::{Front, FrontConfig, FrontTls};
 pub use health::{Check, Finding, Health, Report, Status};
-pub use inbound::{BodyError, Bounds, Inbound, Kind, RequestId, Stack};
+pub use inbound::{
+    Arrival, BodyError, Bounds, Handler, Inbound, Kind, RawHandler, RequestId, Stack, UnreadBody,
+};
 pub use listeners::Listeners;
 pub use platform::{Platform, VERSION};
 pub use problem::Problem;
-pub use process::{IdentityFiles, LogConfig, ProcessConfig, compute_threads, raise_file_limit};
+pub use process::{IdentityFiles, LogConfig, ProcessConfig, compute_threads, issuer, raise_file_limit};
 pub use renewal::Renewal;
 pub use serve::{Drained, Limits, Server, Transport};
 pub use service::{Addrs, RunError, Service};
 pub use settings::{
     ConfigFile, Configure, Flags, Place, SettingError, SettingErrors, Settings, Sources, Vars,
-    database_config, discovery_config, finish_all,
+    database_config, discovery_config, finish_all, listed_services, read_duration, read_size, show_duration,
+    show_size,
 };
 pub use signals::{Impatient, live};
 pub use start::StartError;
+pub use user_tokens::{KeySource, UserTokens};

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use discovery::Discover;
 use runtime::Env;
-use service_auth::{Identity, TrustDomain};
+use service_auth::{Identity, Issuer, TrustDomain};
 use service_client::Outbound;
-use telemetry::Metrics;
+use telemetry::{LogFilter, Metrics};
 use types::ServiceName;
 
 use crate::{Health, Listeners, Renewal};
@@ -26,8 +26,12 @@ pub struct Platform {
     pub renewal: Option<Renewal>,
     /// The workloads it believes in at all.
     pub trust_domain: TrustDomain,
+    /// Whose access tokens it takes.
+    pub issuer: Issuer,
     /// What it counts.
     pub metrics: Metrics,
+    /// What its process logs, where operators may change that.
+    pub log_filter: Option<LogFilter>,
     /// What it says of itself.
     pub health: Health,
     /// Where it is to listen.
@@ -38,7 +42,8 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// The platform of `service`, with nothing counted and nothing started yet.
+    /// The platform of `service`, with nothing counted and nothing started yet, on which access tokens are from the
+    /// default issuer.
     pub fn new(
         service: ServiceName,
         env: Env,
@@ -58,16 +63,18 @@ impl Platform {
             "When the service's certificate ends",
             move || ends.expires_at().millis() / 1_000,
         );
-        let health = Health::new();
+        let (health, issuer) = (Health::new(), Issuer::default());
         let outbound = Outbound::new(&env, &identity, &trust_domain, &discovery);
-        let renewal = None;
+        let (renewal, log_filter) = (None, None);
         Self {
             service,
             env,
             identity,
             renewal,
             trust_domain,
+            issuer,
             metrics,
+            log_filter,
             health,
             listeners,
             discovery,
@@ -78,6 +85,18 @@ impl Platform {
     /// The way to the other services, one for all of this one. It ends with the service.
     pub fn outbound(&self) -> Outbound {
         self.outbound.clone()
+    }
+
+    /// The same, whose operators may change what its process logs.
+    #[must_use]
+    pub fn with_log_filter(self, filter: Option<LogFilter>) -> Self {
+        Self { log_filter: filter, ..self }
+    }
+
+    /// The same, on which access tokens are from `issuer`.
+    #[must_use]
+    pub fn with_issuer(self, issuer: Issuer) -> Self {
+        Self { issuer, ..self }
     }
 
     /// The same, whose certificate is renewed while the service runs.

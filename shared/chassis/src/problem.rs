@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
+use service_auth::TokenError;
 use tonic::Status;
 use types::{Classify, ErrorClass, FieldError};
 
@@ -22,22 +23,50 @@ pub struct Problem {
     status: StatusCode,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
+    challenge: &'static str,
+    retry_after: u64,
     cause: Option<Arc<dyn Error + Send + Sync>>,
     /// Whether it is the service that calls who may not, whatever the user may.
     refuses_caller: bool,
 }
 
+/// What a 401 asks for (RFC 6750, section 3): a token, or another one.
+const TOKEN_WANTED: &str = "Bearer";
+const OTHER_TOKEN_WANTED: &str = r#"Bearer error="invalid_token""#;
+
+/// Seconds: long enough to pass a short disturbance and short enough to go unnoticed.
+const SOON: u64 = 1;
+
 impl Problem {
     /// A problem of `class`. `detail` is for the person who sent the request.
     pub fn new(class: ErrorClass, detail: impl Into<Cow<'static, str>>) -> Self {
         let (status, _) = status_and_title(class);
-        let (detail, errors) = (detail.into(), Vec::new());
-        Self { class, status, detail, errors, cause: None, refuses_caller: false }
+        Self {
+            class,
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            challenge: TOKEN_WANTED,
+            retry_after: SOON,
+            cause: None,
+            refuses_caller: false,
+        }
     }
 
     /// The service that calls may not do so, whatever the user may.
     pub(crate) fn of_refused_caller(detail: String) -> Self {
         Self { refuses_caller: true, ..Self::new(ErrorClass::Forbidden, detail) }
+    }
+
+    /// A request has no access token, and needs one.
+    pub fn no_token() -> Self {
+        Self::new(ErrorClass::Unauthenticated, "an access token is required")
+    }
+
+    /// A request has an access token that is not taken.
+    pub fn bad_token(error: TokenError) -> Self {
+        let problem = Self::new(error.class(), format!("the access token {error}"));
+        Self { challenge: OTHER_TOKEN_WANTED, cause: Some(Arc::new(error)), ..problem }
     }
 
     /// Fields of the request are wrong.
@@ -62,6 +91,13 @@ impl Problem {
     /// What it means to the caller.
     pub fn class(&self) -> ErrorClass {
         self.class
+    }
+
+    /// The same, with how long to wait before another try, in whole seconds.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = seconds;
+        self
     }
 
     /// The HTTP status it is answered with.
@@ -97,13 +133,12 @@ impl Problem {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.class {
-            // A second is long enough to pass a short disturbance and short enough to go unnoticed.
             ErrorClass::Unavailable | ErrorClass::TooMany => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after));
             }
             // RFC 9110, section 15.5.2: a 401 must say how to authenticate.
             ErrorClass::Unauthenticated => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(self.challenge));
             }
             _ => {}
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use discovery::Discover;
-use service_auth::{DEFAULT_TRUST_DOMAIN, TrustDomain};
+use service_auth::{DEFAULT_TRUST_DOMAIN, Issuer, TrustDomain};
 use telemetry::{LogFormat, Logs, LogsError};
 
 use crate::{Configure, Listeners, Settings, discovery_config};
@@ -17,6 +17,8 @@ pub struct ProcessConfig {
     pub log: LogConfig,
     /// Who it is.
     pub identity: IdentityFiles,
+    /// Whose access tokens it takes.
+    pub issuer: Issuer,
     /// Where the others are.
     pub discovery: Arc<dyn Discover>,
     /// Where it listens.
@@ -77,6 +79,14 @@ pub fn compute_threads(settings: &mut Settings) -> usize {
     settings.number("COMPUTE_THREADS", processors, 1..=MOST_THREADS)
 }
 
+/// Whose access tokens are taken, and issued: `TOKEN_ISSUER` and `TOKEN_AUDIENCE`, the same in every service.
+pub fn issuer(settings: &mut Settings) -> Issuer {
+    let default = Issuer::default();
+    let issuer = settings.text("TOKEN_ISSUER", &default.issuer);
+    let audience = settings.text("TOKEN_AUDIENCE", &default.audience);
+    Issuer { issuer, audience }
+}
+
 /// Where a service's identity is mounted, by cert-manager, SPIRE, Vault or `flotilla`.
 #[derive(Debug)]
 pub struct IdentityFiles {
@@ -95,6 +105,7 @@ impl Configure for ProcessConfig {
         Self {
             log: LogConfig::configure_or(LogFormat::Json, settings),
             identity: IdentityFiles::configure(settings),
+            issuer: issuer(settings),
             discovery: discovery_config(settings),
             listeners: Listeners::configure(settings),
             compute_threads: compute_threads(settings),

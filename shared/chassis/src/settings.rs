@@ -27,10 +27,11 @@ use types::ServiceName;
 use self::check::Names;
 pub use composition::finish_all;
 pub use database::database_config;
-pub use discovery::discovery_config;
+pub use discovery::{discovery_config, listed_services};
 pub use error::{Place, SettingError, SettingErrors};
 pub use file::ConfigFile;
 pub use flags::Flags;
+pub use notation::{read_duration, read_size, show_duration, show_size};
 pub use vars::Vars;
 
 /// A configuration that is read from settings.

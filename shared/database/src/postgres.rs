@@ -54,16 +54,17 @@ impl Postgres {
         let connector = Arc::new(Connector::new(config, timeouts, env)?);
         migrate::bring_up(&connector, env, histories).await?;
         let running = TaskTracker::new();
-        let (crowded, contending) = mpsc::channel(MOST_WAITING);
-        let alone = Alone::new(&connector).run(contending);
-        env.tasks.spawn("postgres-alone", running.track_future(alone));
-        let lane = |_| {
+        let (alone, contending) = mpsc::channel(MOST_WAITING);
+        env.tasks.spawn("postgres-alone", running.track_future(Alone::new(&connector).run(contending)));
+        // Each ends with those who could send to it: the lanes first, which are told.
+        let lane = |writer| {
             let (lane, jobs) = mpsc::channel(MOST_WAITING);
-            let writer = Lane::new(&connector, crowded.clone(), metrics);
             env.tasks.spawn("postgres-lane", running.track_future(run_lane(jobs, writer)));
             lane
         };
-        let lanes: Vec<_> = (0..config.lanes.max(1)).map(lane).collect();
+        let crowded = lane(Lane::crowded(&connector, alone, metrics));
+        let lanes = (0..config.lanes.max(1)).map(|_| lane(Lane::new(&connector, crowded.clone(), metrics)));
+        let lanes: Vec<_> = lanes.collect();
         let pool = Pool::new(&connector, config.pool, metrics);
         Ok(Self { lanes, pool, connector, running })
     }

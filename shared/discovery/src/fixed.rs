@@ -65,6 +65,11 @@ impl Static {
         }
         if wrong.is_empty() { Ok(Self::new(instances)) } else { Err(StaticError(wrong)) }
     }
+
+    /// The services that have an instance in the list.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceName> {
+        self.services.keys()
+    }
 }
 
 fn entry(text: &str) -> Option<(ServiceName, Endpoint)> {

@@ -63,6 +63,11 @@ impl AllowTable {
         }
     }
 
+    /// Who may use the method with this path; nobody where there is no row about it.
+    pub fn callers(&self, path: &str) -> Option<&Callers> {
+        self.find(path).map(|(_, callers)| callers)
+    }
+
     /// The path of the row that is about the method with this path.
     pub fn row(&self, path: &str) -> Option<&'static str> {
         self.find(path).map(|(row, _)| row)

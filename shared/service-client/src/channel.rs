@@ -74,7 +74,7 @@ impl Shared {
                     match failed.take_message() {
                         Some(unsent) if tries < MOST_TRIES => (request, tries) = (unsent, tries + 1),
                         Some(_) => return Err(SendError::Unsent(failed.into_error())),
-                        None => return Err(SendError::after_sending(failed.into_error())),
+                        None => return Err(self.dialer.broken(failed.into_error())),
                     }
                 }
                 Err(_elapsed) => {

@@ -10,6 +10,12 @@ use service_auth::{Alpn, Identity, SpiffeId, TlsError, TrustDomain};
 use tokio_util::sync::CancellationToken;
 use types::{Classify, ErrorClass, ServiceName};
 
+use crate::SendError;
+
+/// Past this age a connection takes no more requests: it keeps the certificates it was made with, and our servers end
+/// it after 30 minutes, which no request should meet.
+pub(crate) const OLDEST: Duration = Duration::from_secs(25 * 60);
+
 /// Why there is no connection to an instance.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -86,6 +92,12 @@ impl Dialer {
         let io = self.env.net.dial(&addr.to_string()).await.map_err(ConnectError::Dial)?;
         let secured = self.identity.connect(io, &self.callee, alpn).await.map_err(ConnectError::Tls)?;
         Ok(secured.io)
+    }
+
+    /// What it means that a connection broke when a request may have been on its way.
+    pub(crate) fn broken(&self, error: hyper::Error) -> SendError {
+        // To hyper it is the user's fault that the tasks of the connection have been ended.
+        if self.closing.is_cancelled() { SendError::Lost(error) } else { SendError::after_sending(error) }
     }
 
     /// Where what belongs to one connection runs.

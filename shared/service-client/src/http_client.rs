@@ -68,7 +68,7 @@ where
                 Ok(Err(mut failed)) => match failed.take_message() {
                     Some(unsent) if tries < MOST_TRIES => (request, tries) = (unsent, tries + 1),
                     Some(_) => return Err(SendError::Unsent(failed.into_error())),
-                    None => return Err(SendError::after_sending(failed.into_error())),
+                    None => return Err(self.0.dialer.broken(failed.into_error())),
                 },
                 Err(_elapsed) => {
                     lease.doubt(began);
@@ -100,14 +100,14 @@ where
         loop {
             let instance = search.next()?;
             let place = deadline.bound(instance.connections.place()).await.or(Err(SendError::Spent))?;
-            if let Some(sender) = instance.connections.take() {
-                return Ok(Lease::new(sender, instance, place));
+            if let Some(connection) = instance.connections.take() {
+                return Ok(Lease::new(connection, instance, place));
             }
             let connect = pool::connect(&self.dialer, instance.addr);
             match self.dialer.in_time(deadline, connect).await {
-                Ok(sender) => {
+                Ok(connection) => {
                     instance.reached();
-                    return Ok(Lease::new(sender, instance, place));
+                    return Ok(Lease::new(connection, instance, place));
                 }
                 Err(_) if deadline.has_passed() => return Err(SendError::Spent),
                 Err(error) => search.failed(&instance, Arc::new(error)),

@@ -9,7 +9,7 @@ mod red;
 mod spans;
 mod trace_context;
 
-pub use logs::{LogFormat, LogFormatError, Logs, LogsError};
+pub use logs::{LogFilter, LogFormat, LogFormatError, Logs, LogsError};
 pub use metrics::Metrics;
 pub use red::{HttpRequest, Red, RpcCall};
 pub use spans::{request_span, service_span};

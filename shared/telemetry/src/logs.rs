@@ -14,6 +14,7 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+pub use self::filter::LogFilter;
 use self::layer::LogLayer;
 use self::writer::Writer;
 
@@ -69,7 +70,10 @@ pub enum LogsError {
 
 /// The process's log, which at its end waits a little until what was logged has been written.
 #[derive(Debug)]
-pub struct Logs(Writer);
+pub struct Logs {
+    filter: LogFilter,
+    writer: Writer,
+}
 
 impl Logs {
     /// What is logged when nothing else is asked for.
@@ -84,19 +88,24 @@ impl Logs {
     /// # Errors
     /// [`LogsError`]: the filter is wrong, or there are logs already.
     pub fn init(format: LogFormat, filter: &str) -> Result<Self, LogsError> {
-        let filter = filter::parse(filter)?;
+        let filter = LogFilter::new(filter)?;
         let writer = Writer::start(io::stderr(), move |dropped| layer::told_of_dropped(format, dropped));
         let writer = writer.map_err(LogsError::Thread)?;
         let layer = LogLayer::new(format, Clock::system(), writer.sink());
-        let subscriber = tracing_subscriber::registry().with(filter).with(layer);
+        let subscriber = tracing_subscriber::registry().with(filter.layer()).with(layer);
         subscriber.try_init().map_err(LogsError::AlreadyInitialised)?;
-        Ok(Self(writer))
+        Ok(Self { filter, writer })
+    }
+
+    /// What is logged, for whoever may change it.
+    pub fn filter(&self) -> LogFilter {
+        self.filter.clone()
     }
 }
 
 impl Drop for Logs {
     fn drop(&mut self) {
-        self.0.flush();
+        self.writer.flush();
     }
 }
 

@@ -14,10 +14,10 @@ use proto::flotilla::users::v1::{
     VerifyCredentialsResponse, WatchChangesRequest, WatchChangesResponse,
 };
 use tonic::{Request, Response, Status, async_trait};
-use types::{FieldError, SessionId, UserId};
+use types::{FieldError, Role, RoleError, SessionId, UserId};
 
 use super::{changes, deadline_of, parse, wrong};
-use crate::account::{Account, Change, Role, RoleError};
+use crate::account::{Account, Change};
 use crate::directory::{Directory, DirectoryError};
 
 pub(super) fn service(directory: Directory, health: Health) -> AccountsServiceServer<impl AccountsService> {

@@ -11,8 +11,9 @@ async fn ask(world: &World, method: &Method, path: &str) -> (StatusCode, Value) 
         .uri(format!("https://user-service{path}"))
         .header("content-type", "application/json")
         .header("if-match", "*")
-        .header("authorization", "Bearer x")
-        .header("x-user-id", "0190b3c8-7c5e-7000-8000-000000000000");
+        // What other platforms' gateways tell services by.
+        .header("x-user-id", "0190b3c8-7c5e-7000-8000-000000000000")
+        .header("x-user-role", "operator");
     let request = request.body(Full::<bytes::Bytes>::from("{}")).unwrap();
     let answer = world.edge("api-gateway").await.call(request).await.unwrap();
     let (head, body) = answer.into_parts();

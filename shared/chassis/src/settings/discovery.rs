@@ -15,11 +15,20 @@ const RIGHT: &str = "the instances of the other services with commas between the
 /// another, if only for the keys of access tokens: one that finds nobody would start and be of no use.
 pub fn discovery_config(settings: &mut Settings) -> Arc<dyn Discover> {
     let list = settings.required_text(NAME, RIGHT);
-    let services = Static::parse(&list).unwrap_or_else(|error| {
+    Arc::new(read(&list, settings))
+}
+
+/// The same list for a program that knows another way to the services where it is not given.
+pub fn listed_services(settings: &mut Settings) -> Option<Static> {
+    let list = settings.optional_text(NAME, RIGHT)?;
+    Some(read(&list, settings))
+}
+
+fn read(list: &str, settings: &mut Settings) -> Static {
+    Static::parse(list).unwrap_or_else(|error| {
         for WrongEntry(part) in error.0 {
             settings.reject_part(NAME, &part, WrongEntry::RIGHT);
         }
         Static::new([])
-    });
-    Arc::new(services)
+    })
 }

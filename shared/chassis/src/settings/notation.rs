@@ -5,19 +5,23 @@ use std::time::Duration;
 const MILLISECONDS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
 const BYTES: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
-pub(super) fn read_duration(text: &str) -> Option<Duration> {
+/// A duration with its unit, such as `250ms`, `5s` or `2m`.
+pub fn read_duration(text: &str) -> Option<Duration> {
     read(text, &MILLISECONDS).map(Duration::from_millis)
 }
 
-pub(super) fn show_duration(duration: Duration) -> String {
+/// As [`read_duration`] reads it.
+pub fn show_duration(duration: Duration) -> String {
     show(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &MILLISECONDS)
 }
 
-pub(super) fn read_size(text: &str) -> Option<u64> {
+/// A size in bytes with its unit, such as `64KiB`.
+pub fn read_size(text: &str) -> Option<u64> {
     read(text, &BYTES)
 }
 
-pub(super) fn show_size(bytes: u64) -> String {
+/// As [`read_size`] reads it.
+pub fn show_size(bytes: u64) -> String {
     show(bytes, &BYTES)
 }
 

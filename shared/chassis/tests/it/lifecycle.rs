@@ -5,16 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use chassis::{
-    Addrs, Assembly, Background, Caller, Closing, Finding, Listeners, Platform, Renewal, Role, RunError,
-    Service, Settings, Sources, StartError, Vars, database_config,
+    Access, Addrs, Assembly, Background, Closing, Edge, Finding, Listeners, Platform, Renewal, RunError,
+    Service, Settings, Sources, StartError, Vars, database_config, get,
 };
 use database::{Config, SqliteConfig};
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
-use http::header::{CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_TYPE};
 use runtime::Fault;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Notify, oneshot};
@@ -28,31 +26,30 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-use types::UserId;
 
 use crate::town::{SHOP, Town};
 
-const GATEWAY: &str = "api-gateway";
+pub(crate) const GATEWAY: &str = "api-gateway";
 
-fn assembly(platform: &Platform) -> Assembly {
+pub(crate) fn assembly(platform: &Platform) -> Assembly {
     let mut assembly = Assembly::new(&platform.trust_domain);
-    assembly.http = Router::new().route("/tea", get(async || "tea"));
+    assembly.http = Edge::new().route("/tea", get(Access::Anybody, async || "tea"));
     assembly
 }
 
 /// A handler that tells that it was reached and answers when it is let.
-fn slow(reached: oneshot::Sender<()>, release: Arc<Notify>) -> Router {
+fn slow(reached: oneshot::Sender<()>, release: Arc<Notify>) -> Edge {
     let reached = Arc::new(Mutex::new(Some(reached)));
     let handler = async move || {
         reached.lock().unwrap().take().expect("it is asked once").send(()).unwrap();
         release.notified().await;
         "late tea"
     };
-    Router::new().route("/slow", get(handler))
+    Edge::new().route("/slow", get(Access::Anybody, handler))
 }
 
 /// Runs `service` until its end while `script` plays, which is given what ends the service.
-async fn with<T>(
+pub(crate) async fn with<T>(
     service: Service,
     script: impl AsyncFnOnce(Addrs, CancellationToken) -> T,
 ) -> (Result<(), RunError>, T) {
@@ -212,7 +209,7 @@ async fn a_service_keeps_to_the_limits_in_its_settings() {
     let mut platform = town.shop();
     platform.listeners = Listeners::local().or(&mut settings);
     assert_eq!(settings.finish().map_err(|errors| errors.to_string()), Ok(()));
-    let http = Router::new().route("/slow", get(pending::<()>));
+    let http = Edge::new().route("/slow", get(Access::Anybody, pending::<()>));
     let service = Assembly { http, ..assembly(&platform) }.bind(&platform).await.unwrap();
     let (_, ()) = with(service, async |addrs, shutdown| {
         assert_eq!(town.get(GATEWAY, addrs.http, "/slow").await.status, StatusCode::GATEWAY_TIMEOUT);
@@ -375,47 +372,13 @@ async fn reflection_shows_operators_alone_which_services_there_are() {
         let mut names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
         names.sort();
         let expected = [
+            "flotilla.operations.v1.OperationsService",
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
             "grpc.reflection.v1alpha.ServerReflection",
             "userservice.UserService",
         ];
         assert_eq!(names, expected);
-        shutdown.cancel();
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn the_edge_api_is_the_gateways_and_wants_a_user() {
-    let town = Town::new();
-    let platform = town.shop();
-    let user: UserId = "0190b3c8-7c5e-7000-8000-00000000000a".parse().unwrap();
-    let me = get(async |caller: Caller| format!("{:?} {}", caller.role, caller.user));
-    let known = axum::Extension(Caller { user, role: Role::Customer });
-    let operators = get(async |caller: Caller| caller.must_be_operator().map(|()| "welcome"));
-    let http = Router::new()
-        .route("/me", me.clone())
-        .route("/known/me", me.layer(known))
-        .route("/known/operators", operators.layer(known));
-    let service = Assembly { http, ..assembly(&platform) }.bind(&platform).await.unwrap();
-    let (_, ()) = with(service, async |addrs, shutdown| {
-        let ask = async |caller, path| town.get(caller, addrs.http, path).await;
-        assert_eq!(
-            ask("order-service", "/nowhere").await.status,
-            StatusCode::FORBIDDEN,
-            "no map for strangers"
-        );
-        assert_eq!(ask(GATEWAY, "/nowhere").await.status, StatusCode::NOT_FOUND);
-        let other = ask("order-service", "/me").await;
-        assert_eq!(other.status, StatusCode::FORBIDDEN);
-        assert!(other.body.contains("spiffe://flotilla.internal/service/order-service may not call /me"));
-        let nobody = ask(GATEWAY, "/me").await;
-        assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
-        assert_eq!(nobody.headers[WWW_AUTHENTICATE], "Bearer");
-        assert_eq!(nobody.headers[CONTENT_TYPE], "application/problem+json");
-        assert_eq!(ask(GATEWAY, "/known/me").await.body, format!("Customer {user}"));
-        assert_eq!(ask(GATEWAY, "/known/operators").await.status, StatusCode::FORBIDDEN);
         shutdown.cancel();
     })
     .await;

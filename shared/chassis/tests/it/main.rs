@@ -4,13 +4,17 @@
 mod bad_bodies;
 mod bad_input;
 mod caller;
+mod front;
 mod harness;
 mod http2;
 mod inbound;
 mod lifecycle;
 mod logging;
+mod operations;
+mod outbound;
 mod process;
 mod serving;
 mod settings;
 mod slow;
 mod town;
+mod users;

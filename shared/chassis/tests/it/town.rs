@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use chassis::{Listeners, Platform};
-use discovery::Registry;
+use discovery::{Discover, Registry};
+use http::request::Builder;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -58,9 +59,19 @@ impl Town {
 
     /// The shop's platform, which listens on free ports.
     pub(crate) fn shop(&self) -> Platform {
-        let (trust_domain, identity) = (TrustDomain::default(), self.identity(SHOP.as_str()));
-        let discovery = Arc::new(Registry::default());
-        Platform::new(SHOP, self.env.clone(), identity, trust_domain, Listeners::local(), discovery)
+        let discovery: Arc<dyn Discover> = Arc::new(Registry::default());
+        self.platform_in(&self.env, SHOP.as_str(), &discovery)
+    }
+
+    /// The platform of another service, with tasks of its own, which finds the others by `discovery`.
+    pub(crate) fn platform(&self, name: &str, discovery: &Arc<dyn Discover>) -> Platform {
+        self.platform_in(&self.env.with_own_tasks(), name, discovery)
+    }
+
+    fn platform_in(&self, env: &Env, name: &str, discovery: &Arc<dyn Discover>) -> Platform {
+        let (trust_domain, identity) = (TrustDomain::default(), self.identity(name));
+        let (name, listeners) = (name.parse().unwrap(), Listeners::local());
+        Platform::new(name, env.clone(), identity, trust_domain, listeners, Arc::clone(discovery))
     }
 
     /// The identity of a service, or of the operators.
@@ -88,10 +99,20 @@ impl Town {
 
     /// The same, where the connection may be cut before the answer.
     pub(crate) async fn try_get(&self, caller: &str, addr: SocketAddr, path: &str) -> hyper::Result<Answer> {
+        self.send(caller, addr, Request::get(format!("https://shop{path}"))).await
+    }
+
+    /// Sends a request to the shop's edge API as `caller`.
+    pub(crate) async fn send(
+        &self,
+        caller: &str,
+        addr: SocketAddr,
+        request: Builder,
+    ) -> hyper::Result<Answer> {
         let io = TokioIo::new(self.secured(caller, addr).await);
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
-        let request = Request::get(format!("https://shop{path}")).body(Empty::<Bytes>::new()).unwrap();
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
         // The connection ends with its sender.
         let exchange = async move { read(sender.send_request(request).await?).await };
         tokio::join!(exchange, connection).0

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::committer::Committer;
 use super::connection::Connector;
+use super::group::Opening;
 use crate::CommitError;
 use crate::group::{MOST_WAITING, Pending};
 
@@ -51,7 +52,8 @@ struct Tried {
 impl Alone {
     pub(super) fn new(connector: &Arc<Connector>) -> Self {
         let lock_timeout = connector.timeouts().lock;
-        let idle = (0..CONNECTIONS).map(|_| Committer::new(connector, lock_timeout)).collect();
+        let idle =
+            (0..CONNECTIONS).map(|_| Committer::new(connector, lock_timeout, Opening::AtOnce)).collect();
         Self { idle, waiting: VecDeque::new(), random: connector.env().random.clone(), lock_timeout }
     }
 

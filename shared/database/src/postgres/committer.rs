@@ -5,7 +5,7 @@ use runtime::Deadline;
 
 use super::connection::{Connection, Connector, misfit};
 use super::error::{Trouble, commit_error, text};
-use super::group::{Share, Verdict, run};
+use super::group::{Opening, Share, Verdict, run};
 use super::receipt::{self, LEAVE};
 use crate::group::{Pending, Settled};
 use crate::{Batch, CommitError};
@@ -28,6 +28,7 @@ const NO_ANSWER: &str = "the server did not answer";
 pub(super) struct Committer {
     connector: Arc<Connector>,
     lock_timeout: Duration,
+    opening: Opening,
     connection: Option<Connection>,
 }
 
@@ -43,8 +44,8 @@ struct Work {
 }
 
 impl Committer {
-    pub(super) fn new(connector: &Arc<Connector>, lock_timeout: Duration) -> Self {
-        Self { connector: Arc::clone(connector), lock_timeout, connection: None }
+    pub(super) fn new(connector: &Arc<Connector>, lock_timeout: Duration, opening: Opening) -> Self {
+        Self { connector: Arc::clone(connector), lock_timeout, opening, connection: None }
     }
 
     /// Commits as much of the group as can be in one transaction, in one round trip.
@@ -85,7 +86,7 @@ impl Committer {
         }
         let ids = &self.connector.env().ids;
         let shares = Share::divide(work.left.len(), work.share_size(), &connection, || ids.uuid());
-        let ran = deadline.bound(run(&connection, &work.left, &shares)).await;
+        let ran = deadline.bound(run(&connection, &work.left, &shares, &self.opening)).await;
         match ran.unwrap_or_else(|_| Err(NO_ANSWER.to_owned())) {
             Ok(verdicts) => {
                 for (at, share) in shares.iter().enumerate() {
@@ -181,6 +182,7 @@ impl Work {
                     Verdict::FailedBy(culprit, error) if at == *culprit => {
                         self.settle(pending, Err(error.clone()));
                     }
+                    Verdict::NoTurn => self.step_aside(pending),
                     Verdict::FailedBy(..) | Verdict::NotCommitted => {
                         pending.rest();
                         self.left.push(pending);

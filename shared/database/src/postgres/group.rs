@@ -1,8 +1,10 @@
 //! One group as one transaction.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::connection::Connection;
@@ -21,9 +23,37 @@ pub(super) struct Share {
     leave: Vec<Value>,
 }
 
+/// Held by the one group of crowded batches that runs, of all processes: "flotilla" as eight bytes of a number.
+const TURN: &str = "SELECT pg_advisory_xact_lock(7380396435129003105)";
+
+/// How a group begins.
+#[derive(Clone, Debug)]
+pub(super) enum Opening {
+    AtOnce,
+    /// After the others that take turns.
+    InTurn(String),
+}
+
+impl Opening {
+    /// Waits `turn` for its turn, and then `row` for each row.
+    pub(super) fn in_turn(turn: Duration, row: Duration) -> Self {
+        let wait = |time: Duration| format!("SET LOCAL lock_timeout = {}", time.as_millis());
+        Self::InTurn(format!("BEGIN; {}; {TURN}; {}", wait(turn), wait(row)))
+    }
+
+    fn words(&self) -> &str {
+        match self {
+            Self::AtOnce => "BEGIN",
+            Self::InTurn(words) => words,
+        }
+    }
+}
+
 /// What became of a share.
 pub(super) enum Verdict {
     Committed,
+    /// Nothing of it happened, because its turn did not come.
+    NoTurn,
     /// Nothing of it happened, because the batch at this place of the group failed.
     FailedBy(usize, CommitError),
     /// Nothing of it happened, for no batch's fault.
@@ -59,12 +89,13 @@ pub(super) async fn run(
     connection: &Connection,
     group: &[Pending],
     shares: &[Share],
+    opening: &Opening,
 ) -> Result<Vec<Verdict>, String> {
     let client = connection.client();
     // The only share needs no savepoint: what it fails is the transaction.
     let apart = shares.len() > 1;
     let mut pipeline = Pipeline::default();
-    pipeline.control(client, "BEGIN");
+    pipeline.control(client, opening.words());
     if apart {
         pipeline.control(client, "SAVEPOINT s");
     }
@@ -80,7 +111,9 @@ pub(super) async fn run(
     }
     pipeline.control(client, "COMMIT");
     let mut answers = pipeline.run().await.into_iter();
-    expect_done(&mut answers)?;
+    if !has_begun(&mut answers)? {
+        return Ok(shares.iter().map(|_| Verdict::NoTurn).collect());
+    }
     if apart {
         expect_done(&mut answers)?;
     }
@@ -133,6 +166,14 @@ fn verdict(
         expect_done(answers)?;
     }
     Ok(verdict)
+}
+
+/// Whether the group's turn has come.
+fn has_begun(answers: &mut impl Iterator<Item = Answer>) -> Result<bool, String> {
+    match answers.next() {
+        Some(Err(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(false),
+        other => expect_done(&mut other.into_iter()).map(|()| true),
+    }
 }
 
 fn expect_done(answers: &mut impl Iterator<Item = Answer>) -> Result<(), String> {

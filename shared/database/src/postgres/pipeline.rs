@@ -18,7 +18,7 @@ pub(super) struct Pipeline<'a>(Vec<Pin<Box<MaybeDone<Request<'a>>>>>);
 
 impl<'a> Pipeline<'a> {
     /// Adds a word of transaction control.
-    pub(super) fn control(&mut self, client: &'a Client, word: &'static str) {
+    pub(super) fn control(&mut self, client: &'a Client, word: &'a str) {
         self.push(Box::pin(async move { client.batch_execute(word).await.map(|()| 0) }));
     }
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 
 use crate::ConnectError;
-use crate::dialer::Dialer;
+use crate::dialer::{Dialer, OLDEST};
 
 /// The one connection to an instance, over which all its streams go. It is made when it is needed.
 #[derive(Debug, Default)]
@@ -108,7 +108,7 @@ impl Line {
     fn usable(&self) -> Result<Arc<Open>, u64> {
         let state = self.state();
         match &state.open {
-            Some(open) if !open.sender.is_closed() => Ok(Arc::clone(open)),
+            Some(open) if open.is_usable() => Ok(Arc::clone(open)),
             _ => Err(state.failures),
         }
     }
@@ -127,6 +127,10 @@ impl Open {
     pub(super) async fn take(self: Arc<Self>) -> Taken {
         let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
         Taken { open: self, _place: place }
+    }
+
+    fn is_usable(&self) -> bool {
+        !self.sender.is_closed() && self.made.elapsed() < OLDEST
     }
 
     fn last_heard(&self) -> Instant {

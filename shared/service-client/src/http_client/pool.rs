@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::ConnectError;
-use crate::dialer::Dialer;
+use crate::dialer::{Dialer, OLDEST};
 use crate::instances::Instance;
 
 /// Requests to one instance at once; the others wait in their turn, bounded by their deadlines. Half of the connections
@@ -35,14 +35,20 @@ pub(super) struct Pool<B> {
     places: Arc<Semaphore>,
 }
 
-struct Idle<B> {
+/// A connection and when it was made.
+pub(super) struct Connection<B> {
     sender: SendRequest<B>,
+    made: Instant,
+}
+
+struct Idle<B> {
+    connection: Connection<B>,
     since: Instant,
 }
 
 /// A connection that is in use for one exchange.
 pub(super) struct Lease<B> {
-    sender: SendRequest<B>,
+    connection: Connection<B>,
     instance: Arc<Instance<Pool<B>>>,
     _place: OwnedSemaphorePermit,
 }
@@ -60,31 +66,31 @@ impl<B> Pool<B> {
     }
 
     /// The connection that came back last and can be used again.
-    pub(super) fn take(&self) -> Option<SendRequest<B>> {
+    pub(super) fn take(&self) -> Option<Connection<B>> {
         let mut idle = self.idle();
-        while idle.back().is_some_and(|last| last.sender.is_closed()) {
+        while idle.back().is_some_and(|last| last.is_closed()) {
             idle.pop_back();
         }
         // One that has answered before its request was all there is not ready for another.
-        let ready = idle.iter().rposition(|idle| idle.sender.is_ready())?;
+        let ready = idle.iter().rposition(|idle| idle.connection.sender.is_ready())?;
         if idle[ready].is_old() {
             idle.drain(..=ready);
             return None;
         }
-        idle.remove(ready).map(|idle| idle.sender)
+        idle.remove(ready).map(|idle| idle.connection)
     }
 
-    fn give_back(&self, sender: SendRequest<B>) {
-        if sender.is_closed() {
+    fn give_back(&self, connection: Connection<B>) {
+        if connection.sender.is_closed() || connection.made.elapsed() >= OLDEST {
             return;
         }
         let mut idle = self.idle();
         while let Some(oldest) = idle.front()
-            && (idle.len() >= MOST_REQUESTS || oldest.sender.is_closed() || oldest.is_old())
+            && (idle.len() >= MOST_REQUESTS || oldest.is_closed() || oldest.is_old())
         {
             idle.pop_front();
         }
-        idle.push_back(Idle { sender, since: Instant::now() });
+        idle.push_back(Idle { connection, since: Instant::now() });
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<Idle<B>>> {
@@ -93,6 +99,10 @@ impl<B> Pool<B> {
 }
 
 impl<B> Idle<B> {
+    fn is_closed(&self) -> bool {
+        self.connection.sender.is_closed()
+    }
+
     fn is_old(&self) -> bool {
         self.since.elapsed() >= IDLE
     }
@@ -100,16 +110,16 @@ impl<B> Idle<B> {
 
 impl<B> Lease<B> {
     pub(super) fn new(
-        sender: SendRequest<B>,
+        connection: Connection<B>,
         instance: Arc<Instance<Pool<B>>>,
         place: OwnedSemaphorePermit,
     ) -> Self {
-        Self { sender, instance, _place: place }
+        Self { connection, instance, _place: place }
     }
 
     /// The exchange is over, and the connection is there for the next.
     pub(super) fn give_back(self) {
-        self.instance.connections.give_back(self.sender);
+        self.instance.connections.give_back(self.connection);
     }
 
     /// A request that began at `began` got no answer in time. The connections that have been idle since may lead
@@ -127,12 +137,12 @@ impl<B: Body + 'static> Lease<B> {
         &mut self,
         request: Request<B>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<B>>>> + use<B> {
-        self.sender.try_send_request(request)
+        self.connection.sender.try_send_request(request)
     }
 }
 
 /// A new connection to the instance at `addr`.
-pub(super) async fn connect<B>(dialer: &Dialer, addr: SocketAddr) -> Result<SendRequest<B>, ConnectError>
+pub(super) async fn connect<B>(dialer: &Dialer, addr: SocketAddr) -> Result<Connection<B>, ConnectError>
 where
     B: Body + Send + 'static,
     B::Data: Send,
@@ -142,7 +152,7 @@ where
     let http1 = Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(io)).await;
     let (sender, connection) = http1.map_err(ConnectError::Http)?;
     dialer.runner().run(connection);
-    Ok(sender)
+    Ok(Connection { sender, made: Instant::now() })
 }
 
 impl<B> fmt::Debug for Pool<B> {

@@ -78,16 +78,19 @@ mod tests {
     use types::{ServiceName, Timestamp};
 
     use super::*;
-    use crate::{TraceContext, request_span, service_span};
+    use crate::{LogFilter, TraceContext, request_span, service_span};
 
     /// What is written while `work` runs, at the first second of 2026.
     fn logged(format: LogFormat, filter: &str, work: impl FnOnce()) -> String {
+        logged_by(format, &LogFilter::new(filter).unwrap(), work)
+    }
+
+    fn logged_by(format: LogFormat, filter: &LogFilter, work: impl FnOnce()) -> String {
         let written = Arc::new(Mutex::new(String::new()));
         let sink = Arc::clone(&written);
         let clock = Clock::reading(|| Timestamp::from_micros(1_767_225_600_000_000));
         let layer = LogLayer::new(format, clock, move |line: String| sink.lock().unwrap().push_str(&line));
-        let filter = super::super::filter::parse(filter).unwrap();
-        let subscriber = tracing_subscriber::registry().with(filter).with(layer);
+        let subscriber = tracing_subscriber::registry().with(filter.layer()).with(layer);
         tracing::subscriber::with_default(subscriber, work);
         written.lock().unwrap().clone()
     }
@@ -145,6 +148,28 @@ mod tests {
             assert!(text.contains(r#""request_id":"0190b3c8""#), "{filter}: {text}");
         }
         assert_eq!(logged(LogFormat::Json, "off", || in_a_request(|| tracing::error!("broken"))), "");
+    }
+
+    #[test]
+    fn a_filter_that_changes_holds_for_what_is_logged_from_then_on() {
+        let filter = LogFilter::new("off").unwrap();
+        let work = || {
+            let say = |what: &str| tracing::info!("{what}");
+            in_a_request(|| {
+                say("too early");
+                assert_eq!(filter.set("info").unwrap(), "off");
+                say("in time");
+                assert!(filter.set("loud").is_err());
+                say("still");
+                assert_eq!(filter.set("warn,user_service=debug").unwrap(), "info");
+                say("too late");
+            });
+        };
+        let text = logged_by(LogFormat::Json, &filter, work);
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let told: Vec<_> = lines.map(|line| (line["message"].clone(), line["service"].clone())).collect();
+        assert_eq!(told, ["in time", "still"].map(|message| (json!(message), json!("user-service"))));
+        assert_eq!(filter.text(), "warn,user_service=debug");
     }
 
     #[test]

@@ -1,0 +1,134 @@
+//! What every service answers to operators, from the asking end.
+
+use std::io::{self, Write as _};
+
+use futures_util::future::join_all;
+use proto::flotilla::operations::v1::operations_service_client::OperationsServiceClient;
+use proto::flotilla::operations::v1::{
+    Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest, SetLogLevelRequest,
+};
+use service_client::Channel;
+use types::{Classify as _, ErrorClass, ServiceName};
+
+use crate::columns::Columns;
+use crate::error::Error;
+use crate::instances::Instance;
+use crate::operator::{Operator, request};
+use crate::refusal::Refusal;
+
+/// One of the instances did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{service} at {address}")]
+pub(crate) struct InstanceError {
+    service: ServiceName,
+    address: String,
+    #[source]
+    pub(crate) source: Refusal,
+}
+
+impl InstanceError {
+    fn of(instance: &Instance) -> impl FnOnce(Refusal) -> Self {
+        let (service, address) = (instance.service.clone(), instance.address.clone());
+        move |source| Self { service, address, source }
+    }
+}
+
+/// Tells how every instance is. One that does not answer has its line too.
+pub(crate) async fn status(operator: &Operator, services: &[ServiceName]) -> Result<(), Error> {
+    let instances = operator.known.of_services(services)?;
+    let asked = instances.iter().map(async |instance| {
+        let mut client = client(operator.channel_to(instance));
+        let answer = client.get_status(request(GetStatusRequest {})).await;
+        answer.map(tonic::Response::into_inner).map_err(Refusal::from)
+    });
+    let answers = join_all(asked).await;
+    let mut table = Columns::under(["SERVICE", "INSTANCE", "STATUS", "VERSION", "LOG", "CHECKS"]);
+    for (instance, answer) in instances.iter().zip(&answers) {
+        let [status, version, log, checks] = match answer {
+            Ok(answer) => cells(answer),
+            Err(refusal) => {
+                let is_silent = [ErrorClass::Unavailable, ErrorClass::Unknown].contains(&refusal.class());
+                [if is_silent { "no answer" } else { "refused" }, "", "", ""].map(str::to_owned)
+            }
+        };
+        let (service, address) = (instance.service.to_string(), instance.address.clone());
+        table.push([service, address, status, version, log, checks]);
+    }
+    print(&table);
+    let failed = instances
+        .iter()
+        .zip(answers)
+        .find_map(|(instance, answer)| answer.err().map(InstanceError::of(instance)));
+    failed.map_or(Ok(()), |failed| Err(failed.into()))
+}
+
+fn cells(answer: &GetStatusResponse) -> [String; 4] {
+    let check = |Check { name, failure }: &Check| match failure {
+        None => format!("{name} ok"),
+        Some(reason) => format!("{name} fails: {reason}"),
+    };
+    let checks = answer.checks.iter().map(check).collect::<Vec<_>>().join(", ");
+    [answer.status.clone(), answer.version.clone(), answer.log_filter.clone(), checks]
+}
+
+/// Changes what every instance logs, one after another, up to the first that refuses.
+pub(crate) async fn set_log_level(
+    operator: &Operator,
+    filter: &str,
+    services: &[ServiceName],
+) -> Result<(), Error> {
+    let instances = operator.known.of_services(services)?;
+    let mut table = Columns::under(["SERVICE", "INSTANCE", "LOG", "BEFORE"]);
+    let (mut before, mut refused) = (None, None);
+    for instance in instances {
+        // Where the log is one, the first change was all of it.
+        if before.is_none() || !operator.known.share_a_process {
+            match set_filter(operator, instance, filter).await {
+                Ok(previous) => before = Some(previous),
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        let cells = [instance.service.as_str(), &instance.address, filter, before.as_deref().unwrap_or("")];
+        table.push(cells.map(str::to_owned));
+    }
+    print(&table);
+    refused.map_or(Ok(()), |refused| Err(refused.into()))
+}
+
+async fn set_filter(operator: &Operator, instance: &Instance, filter: &str) -> Result<String, InstanceError> {
+    let set = SetLogLevelRequest { filter: filter.to_owned() };
+    let answer = client(operator.channel_to(instance)).set_log_level(request(set)).await;
+    Ok(answer.map_err(|status| InstanceError::of(instance)(status.into()))?.into_inner().previous)
+}
+
+/// Tells who may call what, by one instance of each service.
+pub(crate) async fn permissions(operator: &Operator, services: &[ServiceName]) -> Result<(), Error> {
+    let mut names: Vec<_> = operator.known.of_services(services)?.iter().map(|it| &it.service).collect();
+    names.dedup();
+    let mut table = Columns::under(["SERVICE", "OPERATION", "CALLERS"]);
+    for service in names {
+        let mut client = client(operator.channel(service)?);
+        let answer = client.list_permissions(request(ListPermissionsRequest {})).await;
+        for permission in answer.map_err(Refusal::from)?.into_inner().permissions {
+            let callers = match permission.callers.as_slice() {
+                [] => "nobody".to_owned(),
+                callers => callers.join(", "),
+            };
+            table.push([service.to_string(), permission.operation, callers]);
+        }
+    }
+    print(&table);
+    Ok(())
+}
+
+fn client(channel: Channel) -> OperationsServiceClient<Channel> {
+    OperationsServiceClient::new(channel)
+}
+
+pub(crate) fn print<const N: usize>(table: &Columns<N>) {
+    // What was asked is done, whether anybody reads about it or not.
+    drop(write!(io::stdout(), "{table}"));
+}

@@ -1,0 +1,100 @@
+//! The services as processes of their own, on PostgreSQL.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use runtime::Env;
+use tempfile::TempDir;
+
+use crate::program::{Program, flotilla, told};
+use crate::server;
+use crate::together::CHEAP;
+
+pub(crate) const SERVICES: [&str; 3] = ["user-service", "auth-service", "api-gateway"];
+
+/// For `SIGNING_KEY_SECRET`.
+const SECRET: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// The three services, each of which is told where the others are.
+pub(crate) struct Processes {
+    dir: TempDir,
+    /// The ports of each: HTTP, gRPC, admin.
+    ports: [[u16; 3]; 3],
+    databases: BTreeMap<&'static str, String>,
+    running: BTreeMap<&'static str, Program>,
+}
+
+impl Processes {
+    /// Starts all of them, or nothing where there is no server and none has to be.
+    pub(crate) async fn start() -> Option<Self> {
+        let databases = [
+            ("user-service", server::new_database().await?),
+            ("auth-service", server::new_database().await?),
+        ];
+        let dir = tempfile::tempdir().unwrap();
+        for name in SERVICES {
+            let issued = told(&mut flotilla(dir.path(), &["issue", name, "--out", name])).await;
+            assert_eq!(issued.0, Some(0), "{}", issued.2);
+        }
+        let (ports, running) = (free_ports(), BTreeMap::new());
+        let mut processes = Self { dir, ports, databases: databases.into(), running };
+        for name in SERVICES {
+            processes.run(name).await;
+        }
+        Some(processes)
+    }
+
+    /// Where the public comes in.
+    pub(crate) fn gateway(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[2][0]))
+    }
+
+    /// Ends a service as a crash does, and starts it again.
+    pub(crate) async fn crash(&mut self, name: &'static str) {
+        self.running.get_mut(name).unwrap().kill().await;
+        self.run(name).await;
+    }
+
+    async fn run(&mut self, name: &'static str) {
+        let list = SERVICES.iter().zip(self.ports);
+        let list = list.map(|(name, [http, grpc, _])| format!("{name}=127.0.0.1:{http}:{grpc}"));
+        let list = list.collect::<Vec<_>>().join(",");
+        let place = SERVICES.iter().position(|service| *service == name).unwrap();
+        let [http, grpc, admin] = self.ports[place].map(|port| port.to_string());
+        let mut command = flotilla(self.dir.path(), &["run", name]);
+        command.envs(CHEAP).envs(self.databases.get(name).map(|url| ("DATABASE_URL", url)));
+        command.envs([
+            ("SIGNING_KEY_SECRET", SECRET),
+            ("SERVICES_STATIC", &list),
+            ("BIND_ADDRESS", "127.0.0.1"),
+        ]);
+        command.envs([
+            ("HTTP_PORT", &http),
+            ("PUBLIC_PORT", &http),
+            ("GRPC_PORT", &grpc),
+            ("ADMIN_PORT", &admin),
+        ]);
+        for (setting, file) in
+            [("TLS_CERT_FILE", "tls.crt"), ("TLS_KEY_FILE", "tls.key"), ("TLS_CA_FILE", "ca.crt")]
+        {
+            command.env(setting, format!("{name}/{file}"));
+        }
+        let mut program = Program::start(&mut command);
+        program.stderr.with("\"serving\"").await;
+        self.running.insert(name, program);
+    }
+}
+
+/// Ports that nobody has, and that nobody is given who asks for a free one.
+pub(crate) fn free_ports<const N: usize, const M: usize>() -> [[u16; N]; M] {
+    let random = Env::system(1).random;
+    let mut taken = BTreeSet::new();
+    let mut port = || loop {
+        let port = 10_000 + u16::try_from(random.below(20_000)).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "whether a port is free is known by taking it")]
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && taken.insert(port) {
+            return port;
+        }
+    };
+    std::array::from_fn(|_| std::array::from_fn(|_| port()))
+}

@@ -1,0 +1,25 @@
+//! What comes with a request besides its content.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use chassis::Problem;
+use runtime::Deadline;
+use telemetry::TraceContext;
+
+/// By when a request is to be answered, and in which trace it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking {
+    /// When its answer is worth nothing any more.
+    pub(crate) deadline: Deadline,
+    /// Its trace; none where the service asks for itself.
+    pub(crate) trace: Option<TraceContext>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Asking {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let deadline = parts.extensions.get().copied().expect("the chassis gives every request a deadline");
+        Ok(Self { deadline, trace: parts.extensions.get().cloned() })
+    }
+}

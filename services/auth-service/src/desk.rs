@@ -1,0 +1,256 @@
+//! Where people log in and out: what the edge API does.
+
+mod error;
+mod refreshing;
+
+use std::sync::Arc;
+
+use chassis::Platform;
+use database::{Batch, CommitError, Database};
+use proto::userservice::User;
+use runtime::{Clock, Deadline, Env, Ids, Random};
+use secrecy::SecretString;
+use service_auth::{Claims, Issuer};
+use types::{SessionId, Timestamp, UserId};
+
+pub(crate) use self::error::DeskError;
+use crate::Config;
+use crate::accounts::{Account, Accounts};
+use crate::asking::Asking;
+use crate::feed::Feed;
+use crate::keys::Keyring;
+use crate::limits::Limits;
+use crate::refresh_token::{RefreshToken, TokenHash};
+use crate::session::{ACCESS_LIFETIME, Lifetimes, LoginName, Network, Origin, Session};
+use crate::store::{self, Ending};
+
+/// Logs people in and out. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) database: Database,
+    pub(crate) accounts: Accounts,
+    pub(crate) keys: Keyring,
+    pub(crate) feed: Feed,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) issuer: Issuer,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) random: Random,
+}
+
+/// What somebody gets who has logged in.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    /// The access token.
+    pub(crate) access: SecretString,
+    /// What brings the next one.
+    pub(crate) refresh: RefreshToken,
+}
+
+/// Who asks, of those that are logged in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner {
+    pub(crate) user: UserId,
+    pub(crate) session: SessionId,
+}
+
+impl Desk {
+    pub(crate) fn new(
+        config: &Config,
+        platform: &Platform,
+        database: &Database,
+        keys: &Keyring,
+        feed: &Feed,
+    ) -> Self {
+        let Env { clock, ids, random, .. } = platform.env.clone();
+        Self {
+            database: database.clone(),
+            accounts: Accounts::new(&platform.outbound()),
+            keys: keys.clone(),
+            feed: feed.clone(),
+            limits: Arc::new(Limits::new(config.failures, &random)),
+            issuer: platform.issuer.clone(),
+            lifetimes: config.lifetimes,
+            clock,
+            ids,
+            random,
+        }
+    }
+
+    /// Makes an account.
+    pub(crate) async fn register(
+        &self,
+        email: String,
+        name: String,
+        password: &SecretString,
+        asking: &Asking,
+    ) -> Result<User, DeskError> {
+        Ok(self.accounts.create(email, name, password, asking).await?)
+    }
+
+    /// Begins a session for whoever proves a password.
+    pub(crate) async fn log_in(
+        &self,
+        email: String,
+        password: &SecretString,
+        origin: Origin,
+        asking: &Asking,
+    ) -> Result<Grant, DeskError> {
+        let (name, network) = (LoginName::new(&email), origin.network());
+        let is_known = async || Ok(store::is_known(&self.database, &name, network, asking.deadline).await?);
+        let attempt = self.limits.admit::<DeskError>(name, network, is_known).await?;
+        match self.accounts.verify(email, password, asking).await {
+            Ok(account) => {
+                attempt.forgiven();
+                self.begin(account, &name, origin, asking.deadline).await
+            }
+            Err(error) if error.is_unproven() => {
+                attempt.failed();
+                Err(DeskError::WrongCredentials)
+            }
+            // What was not checked tells nobody anything.
+            Err(error) => {
+                attempt.forgiven();
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn begin(
+        &self,
+        account: Account,
+        name: &LoginName,
+        origin: Origin,
+        deadline: Deadline,
+    ) -> Result<Grant, DeskError> {
+        let (now, refresh) = (self.clock.now(), RefreshToken::generate(&self.random));
+        let session = Session {
+            id: self.ids.next(),
+            user: account.id,
+            version: account.version,
+            created_at: now,
+            used_at: now,
+            expires_at: self.lifetimes.expiry(now, now),
+            origin,
+        };
+        let access = self.access_token(account, session.id, now);
+        let mut batch = Batch::new();
+        store::begin(&mut batch, &session, name, &refresh.hash());
+        match self.database.commit(batch, deadline).await {
+            // What was proven may be true no more: the password has changed meanwhile, or the account is gone.
+            Err(CommitError::Count { .. }) => Err(DeskError::Crowded),
+            Err(error) => Err(error.into()),
+            Ok(()) => {
+                self.feed.written();
+                Ok(Grant { access, refresh })
+            }
+        }
+    }
+
+    /// The access token of `session`, made before what it belongs to is written: of a session that ends later, no token
+    /// is younger than its end.
+    fn access_token(&self, account: Account, session: SessionId, now: Timestamp) -> SecretString {
+        let claims = Claims {
+            user: account.id,
+            session,
+            role: account.role,
+            version: account.version,
+            id: self.ids.uuid(),
+            issued_at: now,
+            not_before: now,
+            expires_at: now.after(ACCESS_LIFETIME),
+        };
+        self.keys.sign(&self.issuer, &claims).into()
+    }
+
+    /// Ends the session of a refresh token, whether that is still good or not. Without one there is nothing to end.
+    pub(crate) async fn log_out(&self, token: &SecretString, asking: &Asking) -> Result<(), DeskError> {
+        let Some(token) = TokenHash::of(token) else { return Ok(()) };
+        if let Some(presented) = store::presented(&self.database, token, asking.deadline).await? {
+            self.end(presented.user, presented.session, asking.deadline).await?;
+        }
+        Ok(())
+    }
+
+    async fn end(&self, user: UserId, session: SessionId, deadline: Deadline) -> Result<(), DeskError> {
+        let mut batch = Batch::new();
+        store::end_session(&mut batch, user, session, Ending::at(self.clock.now()));
+        self.database.commit(batch, deadline).await?;
+        self.feed.written();
+        Ok(())
+    }
+
+    /// The sessions of `owner`, the newest first.
+    pub(crate) async fn sessions(&self, owner: Owner, asking: &Asking) -> Result<Vec<Session>, DeskError> {
+        let now = self.clock.now();
+        let sessions = store::live(&self.database, owner.user, now, asking.deadline).await?;
+        let own = sessions.iter().any(|session| session.id == owner.session);
+        if own { Ok(sessions) } else { Err(DeskError::Ended) }
+    }
+
+    /// Ends one of the sessions of `owner`.
+    pub(crate) async fn end_own(
+        &self,
+        owner: Owner,
+        session: SessionId,
+        asking: &Asking,
+    ) -> Result<(), DeskError> {
+        self.must_go_on(owner, asking.deadline).await?;
+        let mut batch = Batch::new();
+        store::end_own(&mut batch, owner.user, session, Ending::at(self.clock.now()));
+        match self.database.commit(batch, asking.deadline).await {
+            Err(CommitError::Count { .. }) => Err(DeskError::NoSuchSession),
+            Err(error) => Err(error.into()),
+            Ok(()) => {
+                self.feed.written();
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives `owner` another password and ends all other sessions.
+    pub(crate) async fn change_password(
+        &self,
+        owner: Owner,
+        network: Network,
+        current: &SecretString,
+        new: &SecretString,
+        asking: &Asking,
+    ) -> Result<(), DeskError> {
+        self.must_go_on(owner, asking.deadline).await?;
+        let attempt = self.limits.admit_user(owner.user, network)?;
+        let Owner { user, session } = owner;
+        match self.accounts.change_password(user, current, new, session, asking).await {
+            Ok(account) => {
+                attempt.forgiven();
+                self.end_others(owner, account.version, asking.deadline).await
+            }
+            Err(error) if error.is_unproven() => {
+                attempt.failed();
+                Err(DeskError::WrongPassword)
+            }
+            Err(error) => {
+                attempt.forgiven();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// What would follow from the change of the password anyway, in time for the answer.
+    async fn end_others(&self, owner: Owner, version: i64, deadline: Deadline) -> Result<(), DeskError> {
+        let mut batch = Batch::new();
+        store::raise(&mut batch, owner.user, version);
+        let ending = Ending::at(self.clock.now());
+        store::end_older(&mut batch, owner.user, version, Some(owner.session), ending);
+        self.database.commit(batch, deadline).await.map_err(DeskError::Unfinished)?;
+        self.feed.written();
+        Ok(())
+    }
+
+    /// An access token outlives its session by minutes. Here it does not.
+    async fn must_go_on(&self, owner: Owner, deadline: Deadline) -> Result<(), DeskError> {
+        let is_live = store::is_live(&self.database, owner.session, self.clock.now(), deadline).await?;
+        if is_live { Ok(()) } else { Err(DeskError::Ended) }
+    }
+}

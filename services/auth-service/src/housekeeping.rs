@@ -1,0 +1,116 @@
+//! What one replica does for all: making the next signing key in time, and sweeping what nobody needs any more.
+
+use std::time::Duration;
+
+use database::{Batch, CommitError, Database, Lease, ReadError};
+use runtime::{Clock, Deadline, Ids, Random};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use types::Timestamp;
+
+use crate::Config;
+use crate::desk::Desk;
+use crate::keys::{Keyring, RotateError};
+use crate::session::Lifetimes;
+use crate::store::{self, Sweep};
+
+/// Keeps the house, as long as it holds the lease.
+pub(crate) struct Housekeeping {
+    database: Database,
+    keys: Keyring,
+    lifetimes: Lifetimes,
+    key_max_age: Duration,
+    clock: Clock,
+    ids: Ids,
+    random: Random,
+}
+
+/// Why a round was not finished.
+#[derive(Debug, thiserror::Error)]
+enum Unfinished {
+    #[error("rotating the signing keys")]
+    Rotate(#[from] RotateError),
+    #[error("looking for what is to be swept")]
+    Read(#[from] ReadError),
+    #[error("sweeping")]
+    Commit(#[from] CommitError),
+}
+
+impl Housekeeping {
+    const LEASE: &str = "housekeeping";
+    /// A key may be as much older than it should get, and a row than it needs.
+    const BETWEEN_ROUNDS: Duration = Duration::from_secs(60);
+    /// A round ends before this; who was paused for longer is fenced off.
+    const TERM: Duration = Duration::from_secs(120);
+    /// Between two deletes, so that whoever waits for the database has its turn.
+    const PACE: Duration = Duration::from_millis(100);
+    /// Deletes of a round. With their pauses they take less than half of the term.
+    const MOST_DELETES: u32 = 400;
+    /// For each step.
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    pub(crate) fn new(config: &Config, desk: &Desk) -> Self {
+        let Desk { database, keys, lifetimes, clock, ids, random, .. } = desk.clone();
+        Self { database, keys, lifetimes, key_max_age: config.key_max_age, clock, ids, random }
+    }
+
+    /// Keeps the house until `stop`.
+    pub(crate) async fn keep(self, stop: CancellationToken) {
+        let holder = self.ids.uuid().to_string();
+        loop {
+            // Apart from other replicas, so that one that ends is followed soon.
+            let pause = Self::BETWEEN_ROUNDS / 2 + self.random.jitter(Self::BETWEEN_ROUNDS);
+            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+                return;
+            }
+            match stop.run_until_cancelled(self.round(&holder)).await {
+                None => return,
+                Some(Ok(())) => {}
+                // The next round, here or elsewhere, goes on with it.
+                Some(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "housekeeping was not finished");
+                }
+            }
+        }
+    }
+
+    async fn round(&self, holder: &str) -> Result<(), Unfinished> {
+        let lease = self.database.claim_lease(Self::LEASE, holder, Self::TERM, soon()).await?;
+        let Some(lease) = lease else { return Ok(()) };
+        let outcome = self.work(&lease).await;
+        self.database.release_lease(lease, soon()).await?;
+        outcome
+    }
+
+    async fn work(&self, lease: &Lease) -> Result<(), Unfinished> {
+        self.keys.rotate_if_due(self.key_max_age, lease, soon()).await?;
+        self.keys.forget_retired(lease, soon()).await?;
+        let (now, mut left) = (self.clock.now(), Self::MOST_DELETES);
+        for (what, moment) in self.old(now) {
+            while left > 0 && store::has_more(&self.database, what, moment, soon()).await? {
+                let mut batch = Batch::new();
+                store::sweep(&mut batch, what, moment);
+                self.database.commit(batch.fenced_by(lease).clone(), soon()).await?;
+                sleep(Self::PACE).await;
+                left -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be swept, and from when on it is old.
+    fn old(&self, now: Timestamp) -> [(Sweep, Timestamp); 3] {
+        // A token that old is good no more, used or not: its session is over, or has another. Sessions go after
+        // their tokens, and are remembered as long for knowing networks by them.
+        let unused = now.before(self.lifetimes.idle.max(self.lifetimes.absolute));
+        [
+            (Sweep::Tokens, now.before(self.lifetimes.idle)),
+            (Sweep::Sessions, unused),
+            (Sweep::Revocations, now),
+        ]
+    }
+}
+
+fn soon() -> Deadline {
+    Deadline::within(Housekeeping::PATIENCE)
+}

@@ -1,0 +1,96 @@
+//! A database of its own for a test: a file, or one on the PostgreSQL server of all tests.
+
+use std::time::Duration;
+
+use chassis::{Configure as _, Settings, Sources, Vars};
+use database::Database;
+use runtime::{Deadline, Env};
+use telemetry::Metrics;
+use tokio_postgres::NoTls;
+use types::ServiceName;
+
+use crate::{Config, MIGRATIONS};
+
+const SERVICE: ServiceName = ServiceName::new("auth-service");
+
+/// The variable that tells the URL of a PostgreSQL server, of a role that may create databases.
+const SERVER: &str = "FLOTILLA_TEST_POSTGRES";
+
+/// Turns each `async fn name(world: &World)` into a test on SQLite and one on PostgreSQL.
+macro_rules! on_both_databases {
+    ($($(#[$meta:meta])* async fn $name:ident($world:ident: &World) $body:block)*) => {$(
+        $(#[$meta])*
+        mod $name {
+            use super::*;
+
+            async fn test($world: &World) $body
+
+            #[tokio::test]
+            async fn on_sqlite() {
+                World::on_sqlite(test).await;
+            }
+
+            #[tokio::test]
+            async fn on_postgresql() {
+                World::on_postgresql(test).await;
+            }
+        }
+    )*};
+}
+pub(crate) use on_both_databases;
+
+/// An empty database and what to make rows from.
+pub(crate) struct World {
+    pub(crate) env: Env,
+    pub(crate) database: Database,
+}
+
+impl World {
+    pub(crate) async fn on_sqlite(test: impl AsyncFnOnce(&Self)) {
+        let dir = tempfile::tempdir().unwrap();
+        Self::run(&format!("sqlite:{}", dir.path().join("auth.db").display()), test).await;
+    }
+
+    #[expect(clippy::print_stdout, reason = "a test that did not run has to say so")]
+    pub(crate) async fn on_postgresql(test: impl AsyncFnOnce(&Self)) {
+        let vars = Vars::from_process();
+        let Some(server) = vars.get(SERVER).and_then(|url| url.to_str()) else {
+            assert!(vars.get("CI").is_none_or(|ci| ci != "true"), "{SERVER} must be set where CI=true");
+            println!("{SERVER} is not set: not run on PostgreSQL");
+            return;
+        };
+        let env = Env::system(1);
+        let (client, connection) = tokio_postgres::connect(server, NoTls).await.unwrap();
+        env.tasks.spawn("connection", async move { drop(connection.await) });
+        let name = format!("auth_service_{}", env.ids.uuid().simple());
+        client.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+        let (server, _) = server.rsplit_once('/').unwrap();
+        Self::run(&format!("{server}/{name}?sslmode=disable"), test).await;
+        client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+    }
+
+    async fn run(url: &str, test: impl AsyncFnOnce(&Self)) {
+        let env = Env::system(1);
+        let metrics = Metrics::new(&SERVICE, "test");
+        let database = Database::open(&env, &metrics, &config(url).database, MIGRATIONS).await.unwrap();
+        let world = Self { env, database };
+        test(&world).await;
+        world.database.close().await;
+    }
+}
+
+pub(crate) fn soon() -> Deadline {
+    Deadline::within(Duration::from_secs(60))
+}
+
+fn config(url: &str) -> Config {
+    let vars = Vars::from([
+        ("DATABASE_URL", url),
+        ("DB_POOL_SIZE", "2"),
+        ("SIGNING_KEY_SECRET", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    ]);
+    let mut settings = Settings::new(SERVICE, Sources { vars, ..Sources::default() });
+    let config = Config::configure(&mut settings);
+    settings.finish().unwrap();
+    config
+}

@@ -1,0 +1,99 @@
+use http::StatusCode;
+use proto::flotilla::users::v1::Role;
+
+use crate::client::PASSWORD;
+use crate::revoking::{Revoked, watch};
+use crate::users::Fault;
+use crate::world::World;
+
+const NEW: &str = "staple battery horse";
+
+#[tokio::test]
+async fn a_password_that_an_operator_resets_ends_all_sessions() {
+    World::of(
+        2,
+        |_| {},
+        async |world| {
+            let (client, email) = (world.client(), world.email());
+            let user = client.register(&email).await;
+            let sessions = [client.log_in(&email).await, client.log_in(&email).await];
+            let mut watched = watch(world, 0).await;
+            world.users.reset_password(user, NEW);
+            world.users.settled().await;
+            let mut ended = Vec::new();
+            for tokens in &sessions {
+                assert_eq!(client.try_refresh(&tokens.refresh).await.status, StatusCode::UNAUTHORIZED);
+                ended.push(Revoked::Session(client.claims(&tokens.access).await.session.to_string()));
+            }
+            watched.must_tell(&ended).await;
+            assert_eq!(client.try_log_in(&email, PASSWORD).await.status, StatusCode::UNAUTHORIZED);
+            client.try_log_in(&email, NEW).await.tokens();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_began_with_the_new_password_outlives_the_news_of_it() {
+    World::run(async |world| {
+        let (client, email) = (world.client(), world.email());
+        let user = client.register(&email).await;
+        world.users.suffer(Fault::Away);
+        world.users.reset_password(user, NEW);
+        world.users.suffer(Fault::None);
+        let new = client.try_log_in(&email, NEW).await.tokens();
+        for _ in 0..2 {
+            world.users.settled().await;
+            world.users.unsettle();
+        }
+        world.users.settled().await;
+        client.refresh(&new).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_role_ends_the_tokens_of_the_old_one_and_no_session() {
+    World::run(async |world| {
+        let (client, email) = (world.client(), world.email());
+        let user = client.register(&email).await;
+        let tokens = client.log_in(&email).await;
+        let mut watched = watch(world, 0).await;
+        world.users.change_role(user, Role::Operator);
+        watched.must_tell(&[Revoked::User(user.to_string(), 2)]).await;
+        client.refresh(&tokens).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deleted_account_ends_all_its_sessions() {
+    World::run(async |world| {
+        let (client, [email, other]) = (world.client(), [world.email(), world.email()]);
+        let user = client.register(&email).await;
+        client.register(&other).await;
+        let (tokens, other) = (client.log_in(&email).await, client.log_in(&other).await);
+        let mut watched = watch(world, 0).await;
+        world.users.delete(user);
+        let session = client.claims(&tokens.access).await.session.to_string();
+        watched.must_tell(&[Revoked::Session(session)]).await;
+        assert_eq!(client.sessions(&tokens).await.status, StatusCode::UNAUTHORIZED);
+        client.refresh(&other).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_happened_while_user_service_was_not_heard_is_made_up_for() {
+    World::run(async |world| {
+        let (client, email) = (world.client(), world.email());
+        let user = client.register(&email).await;
+        let tokens = client.log_in(&email).await;
+        world.users.suffer(Fault::Away);
+        world.users.reset_password(user, NEW);
+        world.users.suffer(Fault::None);
+        world.users.settled().await;
+        assert_eq!(client.try_refresh(&tokens.refresh).await.status, StatusCode::UNAUTHORIZED);
+    })
+    .await;
+}

@@ -1,0 +1,111 @@
+//! user-service as far as its contract goes, with whatever a test wants to go wrong.
+
+mod book;
+mod service;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chassis::{Assembly, Platform, Service};
+use proto::flotilla::users::v1::Role;
+use proto::flotilla::users::v1::accounts_service_server::AccountsServiceServer;
+use proto::userservice::user_service_server::UserServiceServer;
+use service_auth::AllowTable;
+use tokio::sync::watch;
+use tonic::service::Routes;
+use uuid::Uuid;
+
+use self::book::Book;
+
+/// The accounts there are, and how the service behaves. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Users(Arc<Shared>);
+
+struct Shared {
+    book: Mutex<Book>,
+    /// Changes whenever a change of an account is noted or settled.
+    noted: watch::Sender<()>,
+    fault: watch::Sender<Fault>,
+    /// Credentials that were verified and wait for leave to be answered.
+    held: watch::Sender<usize>,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// Every call is refused before anything is done.
+    Away,
+    /// Calls are done, and never answered.
+    Silent,
+    /// Credentials are verified, and not answered before this is over.
+    Slow,
+}
+
+impl Users {
+    pub(crate) fn new() -> Self {
+        let (noted, fault) = (watch::Sender::default(), watch::Sender::new(Fault::None));
+        Self(Arc::new(Shared { book: Mutex::default(), noted, fault, held: watch::Sender::new(0) }))
+    }
+
+    /// The service, on `platform`.
+    pub(crate) async fn build(&self, platform: &Platform) -> Service {
+        let mut routes = Routes::builder();
+        routes
+            .add_service(UserServiceServer::new(self.clone()))
+            .add_service(AccountsServiceServer::new(self.clone()));
+        let allow = AllowTable::new(&platform.trust_domain)
+            .allow("/userservice.UserService/*", &["auth-service"])
+            .allow("/flotilla.users.v1.AccountsService/*", &["auth-service"]);
+        let assembly = Assembly { grpc: routes.routes(), allow, ..Assembly::new(&platform.trust_domain) };
+        assembly.bind(platform).await.unwrap()
+    }
+
+    /// Lets `fault` go wrong from now on.
+    pub(crate) fn suffer(&self, fault: Fault) {
+        self.0.fault.send_replace(fault);
+    }
+
+    /// Waits until credentials have been verified and are not answered.
+    pub(crate) async fn holds_somebody(&self) {
+        self.0.held.subscribe().wait_for(|held| *held > 0).await.unwrap();
+    }
+
+    /// Waits until nobody has to be told of a change any more.
+    pub(crate) async fn settled(&self) {
+        self.0.noted.subscribe().wait_for(|()| self.book().changes.is_empty()).await.unwrap();
+    }
+
+    /// Gives the account another role.
+    pub(crate) fn change_role(&self, id: Uuid, role: Role) {
+        self.book().change_role(id, role);
+        self.0.noted.send_replace(());
+    }
+
+    /// Gives the account another password, as an operator does.
+    pub(crate) fn reset_password(&self, id: Uuid, password: &str) {
+        self.book().change_password(id, password, None);
+        self.0.noted.send_replace(());
+    }
+
+    /// Gives the account another version, as a change of its name does.
+    pub(crate) fn rename(&self, id: Uuid) {
+        self.book().rename(id);
+    }
+
+    /// Deletes the account.
+    pub(crate) fn delete(&self, id: Uuid) {
+        self.book().delete(id);
+        self.0.noted.send_replace(());
+    }
+
+    /// Lets every change of before be told again.
+    pub(crate) fn unsettle(&self) {
+        self.book().unsettle();
+        self.0.noted.send_replace(());
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

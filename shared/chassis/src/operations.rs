@@ -1,0 +1,132 @@
+//! `flotilla.operations.v1.OperationsService`: what every service answers to operators.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proto::flotilla::operations::v1::operations_service_server::{
+    OperationsService, OperationsServiceServer,
+};
+use proto::flotilla::operations::v1::{
+    Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest, ListPermissionsResponse, Permission,
+    SetLogLevelRequest, SetLogLevelResponse,
+};
+use service_auth::{AllowTable, Callers, Peer};
+use telemetry::{LogFilter, LogsError};
+use tonic::{Request, Response, Status, async_trait};
+use types::{Classify, ErrorClass, FieldError};
+
+use crate::{Finding, Operation, Platform, VERSION};
+
+/// More targets than anybody lists, and little enough to be told with the status.
+const LONGEST_FILTER: usize = 1024;
+
+/// The service on its way to the `grpc` listener.
+pub(crate) fn service(
+    platform: &Platform,
+    permissions: Vec<Permission>,
+) -> OperationsServiceServer<impl OperationsService> {
+    OperationsServiceServer::new(Operations { platform: platform.clone(), permissions: permissions.into() })
+}
+
+/// Who may call each of the gRPC `methods`, and use each of the edge API's `operations`.
+pub(crate) fn permissions(
+    allow: &AllowTable,
+    methods: &BTreeSet<String>,
+    operations: &[Operation],
+) -> Vec<Permission> {
+    let callers = |method: &str| match allow.callers(method) {
+        None => Vec::new(),
+        Some(Callers::Everyone) => vec!["everyone".to_owned()],
+        Some(Callers::These(ids)) => ids.iter().map(|id| id.path().to_owned()).collect(),
+    };
+    let internal =
+        methods.iter().map(|method| Permission { operation: method.clone(), callers: callers(method) });
+    let edge = operations.iter().map(|operation| Permission {
+        operation: operation.to_string(),
+        callers: vec![operation.access.to_string()],
+    });
+    internal.chain(edge).collect()
+}
+
+struct Operations {
+    platform: Platform,
+    permissions: Arc<[Permission]>,
+}
+
+/// Why the log's filter stays as it is.
+#[derive(Debug, thiserror::Error)]
+enum FilterError {
+    #[error("the process keeps no log whose filter could change")]
+    NoLog,
+    #[error("must be at most {LONGEST_FILTER} bytes long")]
+    TooLong,
+    #[error(transparent)]
+    Wrong(#[from] LogsError),
+}
+
+impl Classify for FilterError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NoLog => ErrorClass::Conflict,
+            Self::TooLong | Self::Wrong(_) => ErrorClass::Invalid,
+        }
+    }
+}
+
+impl Operations {
+    fn set_filter(&self, filter: &str) -> Result<String, FilterError> {
+        let log = self.platform.log_filter.as_ref().ok_or(FilterError::NoLog)?;
+        if filter.len() > LONGEST_FILTER {
+            return Err(FilterError::TooLong);
+        }
+        Ok(log.set(filter)?)
+    }
+}
+
+#[async_trait]
+impl OperationsService for Operations {
+    async fn get_status(
+        &self,
+        _request: Request<GetStatusRequest>,
+    ) -> Result<Response<GetStatusResponse>, Status> {
+        let report = self.platform.health.report();
+        let checks = report.checks.into_iter().map(|(name, finding)| Check {
+            name: name.to_owned(),
+            failure: match finding {
+                Finding::Ok => None,
+                Finding::Failing { reason } => Some(reason),
+            },
+        });
+        let log_filter = self.platform.log_filter.as_ref().map(LogFilter::text);
+        Ok(Response::new(GetStatusResponse {
+            service: self.platform.service.to_string(),
+            version: VERSION.to_owned(),
+            status: report.status.as_str().to_owned(),
+            checks: checks.collect(),
+            log_filter: log_filter.unwrap_or_default(),
+        }))
+    }
+
+    async fn set_log_level(
+        &self,
+        request: Request<SetLogLevelRequest>,
+    ) -> Result<Response<SetLogLevelResponse>, Status> {
+        let SetLogLevelRequest { filter } = request.get_ref();
+        let previous = self.set_filter(filter).map_err(|error| {
+            let field = FieldError::of("filter", error.to_string());
+            let fields = if error.class() == ErrorClass::Invalid { &[field][..] } else { &[] };
+            proto::status::of(error.class(), &error.to_string(), fields)
+        })?;
+        let caller = request.extensions().get::<Peer>().map(|Peer(id)| id.as_str());
+        // A warning, so that whoever wonders about a log that has become silent finds the reason in it.
+        tracing::warn!(caller, filter, previous, "what is logged has been changed");
+        Ok(Response::new(SetLogLevelResponse { previous }))
+    }
+
+    async fn list_permissions(
+        &self,
+        _request: Request<ListPermissionsRequest>,
+    ) -> Result<Response<ListPermissionsResponse>, Status> {
+        Ok(Response::new(ListPermissionsResponse { permissions: self.permissions.to_vec() }))
+    }
+}

@@ -1,0 +1,145 @@
+//! Which instance a request goes to.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::Request;
+use http_body_util::BodyExt as _;
+use runtime::Deadline;
+use service_client::HttpClient;
+use tokio::time::Instant;
+use types::{Classify as _, ErrorClass};
+
+use crate::shop::{Body, Shop, full};
+use crate::town::{PATIENCE, Town, ip};
+
+/// An instance that tells its number over gRPC.
+fn teller(town: &Town, last: u8) -> Shop {
+    town.grpc(last, move |_| async move { Ok(last.to_string()) }.boxed())
+}
+
+async fn told(town: &Town, calls: usize) -> String {
+    let mut told = String::new();
+    for _ in 0..calls {
+        told += &town.call_patiently().await.unwrap();
+    }
+    told
+}
+
+/// An instance that tells its number over HTTP.
+fn http_teller(town: &Town, last: u8) -> Shop {
+    town.http(last, move |_| async move { http::Response::new(full(last.to_string())) }.boxed())
+}
+
+async fn asked(client: &HttpClient<Body>) -> Result<Bytes, ErrorClass> {
+    let request = Request::get("/tea").body(full("")).unwrap();
+    let answer = client.send(request, Deadline::within(PATIENCE)).await;
+    Ok(answer.map_err(|error| error.class())?.into_body().collect().await.unwrap().to_bytes())
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_instance_has_its_turn_and_the_set_is_followed() {
+    let town = Town::new();
+    let shops = [1, 2, 3].map(|last| teller(&town, last));
+    let first = town.register(1);
+    let _second = town.register(2);
+    assert_eq!(told(&town, 4).await, "1212");
+    let _third = town.register(3);
+    let mut turns: Vec<char> = told(&town, 6).await.chars().collect();
+    turns.sort_unstable();
+    assert_eq!(turns, ['1', '1', '2', '2', '3', '3']);
+    first.withdraw();
+    assert!(!told(&town, 4).await.contains('1'));
+    assert_eq!(shops.map(|shop| shop.accepted()), [1, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_has_withdrawn_loses_its_connection() {
+    let town = Town::new();
+    let (gone, _stays) = (teller(&town, 1), teller(&town, 2));
+    let first = town.register(1);
+    let _second = town.register(2);
+    assert_eq!(told(&town, 2).await, "12");
+    first.withdraw();
+    assert_eq!(told(&town, 1).await, "2");
+    gone.until_open(0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_dead_is_passed_over() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = [1, 2].map(|last| town.register(last));
+    let _shop = teller(&town, 2);
+    let began = Instant::now();
+    assert_eq!(told(&town, 4).await, "2222");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+
+    let shop = http_teller(&town, 2);
+    for _ in 0..4 {
+        assert_eq!(asked(&client).await.unwrap(), "2");
+    }
+    assert_eq!(shop.accepted(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_silent_costs_one_request_a_wait_and_leaves_time_for_another() {
+    let town = Town::new();
+    let _registered = [1, 2].map(|last| town.register(last));
+    town.streets.silence(ip(1));
+    let _shop = teller(&town, 2);
+    let began = Instant::now();
+    assert_eq!(town.call(Deadline::within(Duration::from_secs(2))).await.unwrap(), "2");
+    assert_eq!(began.elapsed(), Duration::from_secs(1), "half of the deadline");
+    assert_eq!(told(&town, 4).await, "2222");
+    assert_eq!(began.elapsed(), Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_comes_back_is_called_again() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = [1, 2].map(|last| town.register(last));
+    let _shops = [1, 2].map(|last| http_teller(&town, last));
+    town.streets.tear_down(ip(1));
+    assert_eq!(asked(&client).await.unwrap(), "2");
+    let _back = http_teller(&town, 1);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let answers = [asked(&client).await.unwrap(), asked(&client).await.unwrap()];
+    assert!(answers.contains(&Bytes::from("1")), "{answers:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_can_be_reached_nothing_has_happened() {
+    let town = Town::new();
+    let client = town.client();
+    let unknown = town.call_patiently().await.unwrap_err();
+    assert_eq!(unknown.class(), ErrorClass::Unavailable);
+    assert_eq!(unknown.message(), "no instance of user-service is known");
+
+    let _registered = [1, 2].map(|last| town.register(last));
+    town.streets.silence(ip(2));
+    let unreached = town.call_patiently().await.unwrap_err();
+    assert_eq!(unreached.class(), ErrorClass::Unavailable);
+    assert_eq!(unreached.message(), "no instance of user-service can be reached");
+    assert_eq!(asked(&client).await.unwrap_err(), ErrorClass::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_does_not_prove_to_be_the_service_gets_no_request() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    let (accepted, impostor) = town.open(1, "payment-service");
+    let grpc = Shop::grpc(&town.env, accepted, impostor, |_| async { Ok("mine".to_owned()) }.boxed());
+    let error = town.call_patiently().await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Unavailable);
+    assert_eq!(grpc.accepted(), 0);
+
+    let (accepted, impostor) = town.open(1, "payment-service");
+    let answer = |_| async { http::Response::new(full("mine")) }.boxed();
+    let http = Shop::http(&town.env, accepted, impostor, answer);
+    assert_eq!(asked(&client).await.unwrap_err(), ErrorClass::Unavailable);
+    assert_eq!(http.accepted(), 0);
+}

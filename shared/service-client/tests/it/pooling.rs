@@ -1,0 +1,178 @@
+//! Connections of the proxy: used again, bounded, and left when they are old or in doubt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use runtime::Deadline;
+use service_client::{HttpClient, SendError};
+use tokio::sync::Semaphore;
+use types::{Classify as _, ErrorClass};
+
+use crate::shop::{Body, Shop, full};
+use crate::town::{PATIENCE, Town};
+
+async fn get(client: &HttpClient<Body>, path: &str, within: Duration) -> Result<(), SendError> {
+    let request = Request::get(path).body(full("")).unwrap();
+    let answer = client.send(request, Deadline::within(within)).await?;
+    answer.into_body().collect().await.map(drop).map_err(SendError::Lost)
+}
+
+fn tea(town: &Town) -> Shop {
+    town.http(1, |_| async { Response::new(full("tea")) }.boxed())
+}
+
+/// Answers each request once the test lets it.
+fn held(town: &Town) -> (Shop, Arc<Semaphore>) {
+    let release = Arc::new(Semaphore::new(0));
+    let released = Arc::clone(&release);
+    let shop = town.http(1, move |_| {
+        let released = Arc::clone(&released);
+        async move {
+            released.acquire().await.unwrap().forget();
+            Response::new(full("tea"))
+        }
+        .boxed()
+    });
+    (shop, release)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_used_for_one_request_after_the_other() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    let shop = tea(&town);
+    for _ in 0..10 {
+        get(&client, "/", PATIENCE).await.unwrap();
+    }
+    assert_eq!(shop.accepted(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_connection_that_came_back_last_goes_first_and_the_others_grow_old() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    let (shop, release) = held(&town);
+    let crowd = join_all((0..3).map(|_| get(&client, "/", PATIENCE)));
+    release.add_permits(3);
+    assert!(crowd.await.iter().all(Result::is_ok));
+    assert_eq!(shop.accepted(), 3);
+    for _ in 0..7 {
+        tokio::time::advance(Duration::from_secs(10)).await;
+        release.add_permits(1);
+        get(&client, "/", PATIENCE).await.unwrap();
+    }
+    shop.until_open(1).await;
+    assert_eq!(shop.accepted(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_not_used_so_late_that_the_callee_may_be_closing_it() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    let shop = tea(&town);
+    get(&client, "/", PATIENCE).await.unwrap();
+    tokio::time::advance(Duration::from_secs(59)).await;
+    get(&client, "/", PATIENCE).await.unwrap();
+    assert_eq!(shop.accepted(), 1);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    get(&client, "/", PATIENCE).await.unwrap();
+    assert_eq!(shop.accepted(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_not_used_for_so_long_that_the_callee_ends_it() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    let shop = tea(&town);
+    for _ in 0..30 {
+        get(&client, "/", PATIENCE).await.unwrap();
+        tokio::time::advance(Duration::from_secs(50)).await;
+    }
+    assert_eq!(shop.accepted(), 1);
+    get(&client, "/", PATIENCE).await.unwrap();
+    get(&client, "/", PATIENCE).await.unwrap();
+    assert_eq!(shop.accepted(), 2);
+    shop.until_open(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_requests_are_on_their_way_at_once_and_the_others_wait_for_their_turn() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    let (shop, release) = held(&town);
+    let crowd = join_all((0..600).map(|_| get(&client, "/", PATIENCE)));
+    let script = async {
+        let spent = get(&client, "/", Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(shop.accepted(), 500);
+        release.add_permits(600);
+        spent
+    };
+    let (answers, spent) = tokio::join!(crowd, script);
+    assert!(answers.iter().all(Result::is_ok));
+    assert!(matches!(spent, SendError::Spent), "{spent:?}");
+    assert_eq!(spent.class(), ErrorClass::Unavailable);
+    assert_eq!(shop.accepted(), 500, "those that waited went over the same connections");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_meets_the_end_of_its_connection_goes_over_another() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    let shop = tea(&town);
+    get(&client, "/", PATIENCE).await.unwrap();
+    // Time passes when all tasks are at rest. The server's is the next to run; ours hears of the end after the send.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    shop.cut();
+    get(&client, "/", PATIENCE).await.unwrap();
+    assert_eq!(shop.accepted(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_sent_is_not_sent_again() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    let (arrived, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
+    let shop = town.http(1, move |_| {
+        arrived.send(()).unwrap();
+        std::future::pending().boxed()
+    });
+    let cut = async {
+        arrivals.recv().await;
+        shop.cut();
+    };
+    let (answer, ()) = tokio::join!(get(&client, "/", PATIENCE), cut);
+    let error = answer.unwrap_err();
+    assert!(matches!(error, SendError::Lost(_)), "{error:?}");
+    assert_eq!(error.class(), ErrorClass::Unknown);
+    assert!(arrivals.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_have_been_idle_since_a_late_request_are_not_used_again() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    let (shop, release) = held(&town);
+    let crowd = join_all((0..3).map(|_| get(&client, "/", PATIENCE)));
+    release.add_permits(3);
+    assert!(crowd.await.iter().all(Result::is_ok));
+    tokio::time::advance(Duration::from_secs(1)).await;
+
+    let late = get(&client, "/", Duration::from_secs(1)).await.unwrap_err();
+    assert!(matches!(late, SendError::Late), "{late:?}");
+    shop.until_open(0).await;
+    release.add_permits(1);
+    get(&client, "/", PATIENCE).await.unwrap();
+    assert_eq!(shop.accepted(), 4);
+}
