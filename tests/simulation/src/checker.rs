@@ -79,7 +79,7 @@ pub fn violations(history: &History, looks: &[Look]) -> Vec<String> {
 fn identity(calls: &[Call], accounts: &Accounts<'_>, circumstances: &Circumstances) -> Vec<String> {
     let sessions = Sessions::from(calls);
     let credentials = Credentials::from(calls);
-    let gate = Gate::new(calls, &sessions, &credentials, circumstances);
+    let gate = Gate::new(calls, &sessions, circumstances);
     let mut found = answers::contradictions(calls);
     for call in calls {
         let checked = credentials.check(call, accounts).and_then(|()| gate.check(call));

@@ -72,21 +72,21 @@ fn check_successor(with: &Grant, new: &Grant) -> Result<(), &'static str> {
 
 /// Whether such a request is ever refused so.
 fn check_reason(request: &Request, refusal: Refusal) -> Result<(), &'static str> {
-    use Refusal::{Conflict, Forbidden, NotFound, Unauthenticated};
+    use Refusal::{Conflict, Forbidden, NotFound, Unauthenticated, WrongPassword};
     let is_right = match request {
         Request::Register { .. } | Request::RotateKeys => refusal == Conflict,
         Request::LogIn { .. } | Request::Refresh(_) | Request::LogOut(_) | Request::ListSessions(_) => {
             refusal == Unauthenticated
         }
-        Request::EndSession { .. }
-        | Request::ChangePassword { .. }
-        | Request::ShowMe(_)
-        | Request::DeleteMe(_) => matches!(refusal, Unauthenticated | NotFound),
+        Request::EndSession { .. } | Request::ShowMe(_) | Request::DeleteMe(_) => {
+            matches!(refusal, Unauthenticated | NotFound)
+        }
+        Request::ChangePassword { .. } => matches!(refusal, Unauthenticated | NotFound | WrongPassword),
         Request::ChangeMe { .. } => matches!(refusal, Unauthenticated | NotFound | Conflict),
         Request::ShowUser { with, id } => match refusal {
             Unauthenticated | NotFound => true,
             Forbidden => *id != with.user && with.role != OPERATOR,
-            Conflict => false,
+            Conflict | WrongPassword => false,
         },
         Request::ChangeRole { .. } => refusal == NotFound,
         Request::ShowKeys => false,

@@ -83,6 +83,13 @@ impl<'a> Credentials<'a> {
             (Request::ChangePassword { with, current, .. }, Answer::Done) => {
                 self.check_password(&with.user, current, call)
             }
+            (Request::ChangePassword { with, current, .. }, Answer::Refused(Refusal::WrongPassword)) => {
+                if self.certainly_has(&with.user, current, call) {
+                    Err(RIGHT_REFUSED)
+                } else {
+                    Ok(())
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -143,18 +150,20 @@ impl<'a> Credentials<'a> {
                 && secrets.passwords.certainly_was(password, &[], call.started, call.ended)
         };
         if self.0.iter().any(is_refused_wrongly) {
-            return Err("the right password is refused");
+            return Err(RIGHT_REFUSED);
         }
         Ok(())
     }
 
     /// Whether the account certainly had the password all the while.
-    pub(super) fn certainly_has(&self, user: &str, password: &str, call: &Call) -> bool {
+    fn certainly_has(&self, user: &str, password: &str, call: &Call) -> bool {
         let secrets = self.0.get(user);
         secrets
             .is_some_and(|secrets| secrets.passwords.certainly_was(password, &[], call.started, call.ended))
     }
 }
+
+const RIGHT_REFUSED: &str = "the right password is refused";
 
 /// When the call took effect, if it may have at all.
 pub(super) fn span(call: &Call) -> Option<Span> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::history::{Answer, Call, Circumstances, Grant, Micros, Refusal, Request};
 
-use super::credentials::{Credentials, span};
+use super::credentials::span;
 use super::life::Span;
 use super::sessions::Sessions;
 
@@ -18,7 +18,6 @@ pub const ACCOUNT_REVOKED_WITHIN: Micros = 3_000_000;
 /// What access tokens depend on.
 pub(super) struct Gate<'a> {
     sessions: &'a Sessions<'a>,
-    credentials: &'a Credentials<'a>,
     circumstances: &'a Circumstances,
     /// When the answer that brought a token was asked for, and when it was there.
     issued: BTreeMap<u32, Span>,
@@ -39,11 +38,9 @@ impl<'a> Gate<'a> {
     pub(super) fn new(
         calls: &'a [Call],
         sessions: &'a Sessions<'a>,
-        credentials: &'a Credentials<'a>,
         circumstances: &'a Circumstances,
     ) -> Self {
-        let mut gate =
-            Self { sessions, credentials, circumstances, issued: BTreeMap::new(), roles: BTreeMap::new() };
+        let mut gate = Self { sessions, circumstances, issued: BTreeMap::new(), roles: BTreeMap::new() };
         for call in calls {
             if let Some(grant) = call.granted() {
                 gate.issued.insert(grant.number, Span { from: call.started, to: Some(call.ended) });
@@ -91,11 +88,6 @@ impl<'a> Gate<'a> {
     }
 
     fn check_refusal(&self, call: &Call, with: &Grant) -> Result<(), &'static str> {
-        if let Request::ChangePassword { current, .. } = &call.request
-            && !self.credentials.certainly_has(&with.user, current, call)
-        {
-            return Ok(());
-        }
         let session = self.sessions.get(&with.session);
         let may_have_ended = session.is_none_or(|session| session.may_have_ended_by(call.ended));
         let changes = self.roles.get(with.user.as_str()).into_iter().flatten();

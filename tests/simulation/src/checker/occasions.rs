@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::history::{Answer, Call, History, Refusal};
 
-use super::credentials::Credentials;
 use super::gate::{Gate, Void};
 use super::sessions::Sessions;
 
@@ -12,8 +11,7 @@ use super::sessions::Sessions;
 pub fn occasions(history: &History) -> BTreeMap<&'static str, u32> {
     let (calls, circumstances) = (history.calls(), history.circumstances());
     let sessions = Sessions::from(calls);
-    let credentials = Credentials::from(calls);
-    let gate = Gate::new(calls, &sessions, &credentials, circumstances);
+    let gate = Gate::new(calls, &sessions, circumstances);
     let mut counts = BTreeMap::new();
     let mut count = |kind, times| *counts.entry(kind).or_default() += times;
     for call in calls {

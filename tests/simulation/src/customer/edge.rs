@@ -77,6 +77,7 @@ pub(super) fn answer(request: &Request, reply: &Reply, tokens: &mut Tokens) -> A
         return read.unwrap_or_else(|| unexpected(reply));
     }
     match reply.status {
+        StatusCode::BAD_REQUEST if names_current_password(reply) => Answer::Refused(Refusal::WrongPassword),
         StatusCode::UNAUTHORIZED => Answer::Refused(Refusal::Unauthenticated),
         StatusCode::FORBIDDEN => Answer::Refused(Refusal::Forbidden),
         StatusCode::NOT_FOUND => Answer::Refused(Refusal::NotFound),
@@ -154,6 +155,13 @@ fn user(reply: &Reply) -> Option<Shown> {
     let User { id, email, name, role } = serde_json::from_slice(&reply.body).ok()?;
     let etag = reply.headers.get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
     Some(Shown { account: Account { id, email, name }, role, etag })
+}
+
+/// Whether it is a problem with that field alone.
+fn names_current_password(reply: &Reply) -> bool {
+    let problem: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let errors = problem["errors"].as_array();
+    errors.is_some_and(|errors| errors.iter().all(|error| error["pointer"] == "/current_password"))
 }
 
 fn unexpected(reply: &Reply) -> Answer {

@@ -133,8 +133,10 @@ pub enum Answer {
 /// Why something cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The token or the password proves nothing.
+    /// The token, or the password of a login, proves nothing.
     Unauthenticated,
+    /// The password that is to be changed is another one.
+    WrongPassword,
     /// Who asks may not.
     Forbidden,
     /// There is no such thing.

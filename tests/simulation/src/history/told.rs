@@ -106,6 +106,7 @@ impl fmt::Display for Answer {
             Self::Sessions(ids) => write!(f, "sessions {}", ids.join(" ")),
             Self::Keys(ids) => write!(f, "keys {}", ids.join(" ")),
             Self::Refused(Refusal::Unauthenticated) => f.write_str("unauthenticated"),
+            Self::Refused(Refusal::WrongPassword) => f.write_str("wrong password"),
             Self::Refused(Refusal::Forbidden) => f.write_str("forbidden"),
             Self::Refused(Refusal::NotFound) => f.write_str("not found"),
             Self::Refused(Refusal::Conflict) => f.write_str("conflict"),

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use chassis::{Listeners, Platform, Service, StartError};
+use api_gateway::{LimitsConfig, Proxies, Routes};
+use auth_service::config::Failures;
+use auth_service::{Lifetimes, SealingKey};
+use chassis::{FrontConfig, FrontTls, Listeners, Platform, Service, StartError};
 use database::SqliteConfig;
 use discovery::{Discover, Endpoint, Static};
 use runtime::{Env, Net, Random};
@@ -14,7 +17,7 @@ use types::ServiceName;
 use user_service::Cost;
 
 use crate::faults::Orders;
-use crate::hosts::{ADMIN_PORT, GRPC_PORT, HTTP_PORT, Site};
+use crate::hosts::{ADMIN_PORT, GRPC_PORT, HTTP_PORT, PUBLIC_PORT, Site};
 use crate::net::{SimulatedNetwork, Traffic};
 use crate::storage::Disk;
 use crate::time;
@@ -91,7 +94,18 @@ impl Instance {
                 user_service::build(user_service::Config { database, password_cost: CHEAPEST }, platform)
                     .await
             }
-            Site::Auth | Site::Gateway => pending().await,
+            Site::Auth => auth_service::build(self.auth(), platform).await,
+            Site::Gateway => api_gateway::build(gateway(), platform).await,
+        }
+    }
+
+    fn auth(&self) -> auth_service::Config {
+        auth_service::Config {
+            database: self.database(),
+            sealing: SealingKey::new(&[7; SealingKey::LENGTH]),
+            lifetimes: Lifetimes::default(),
+            key_max_age: KEY_MAX_AGE,
+            failures: Failures::default(),
         }
     }
 
@@ -115,6 +129,22 @@ impl Instance {
             pending::<()>().await;
         }
         Err(anyhow!("{} ended by itself: {how:?}", self.name).into())
+    }
+}
+
+/// Keys are rotated when the operator says so.
+const KEY_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Customers are on other machines, and nothing between them and the gateway can be listened to.
+fn gateway() -> api_gateway::Config {
+    api_gateway::Config {
+        front: FrontConfig {
+            addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, PUBLIC_PORT)),
+            tls: FrontTls::Terminated,
+        },
+        routes: Routes::default(),
+        limits: LimitsConfig::default(),
+        proxies: Proxies::default(),
     }
 }
 
