@@ -92,10 +92,11 @@ fn a_token_that_holds_is_taken() {
 }
 
 #[test]
-fn a_wrong_current_password_is_refused_like_a_token() {
-    let change = |current| call((5, 6), change_password(tokens(1), current, "pw2"), UNAUTHENTICATED);
+fn a_current_password_is_refused_when_it_may_be_another_one() {
+    let wrong = Answer::Refused(Refusal::WrongPassword);
+    let change = |current| call((5, 6), change_password(tokens(1), current, "pw2"), wrong.clone());
     assert_right(&after_login([change("guess")]));
-    assert_wrong(&after_login([change("pw1")]), "an access token that holds is refused");
+    assert_wrong(&after_login([change("pw1")]), "the right password is refused");
 }
 
 #[test]
