@@ -192,28 +192,17 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use database::Batch;
-    use types::{Id, UserId};
-
     use super::*;
     use crate::revocation::Subject;
     use crate::store::Ending;
-    use crate::store::fixture::{World, soon};
+    use crate::store::fixture::{ADA, World};
 
     const START: Timestamp = Timestamp::from_micros(1_785_000_000_000_000);
     const SECOND: Duration = Duration::from_secs(1);
 
-    const ADA: UserId = Id::from_uuid(Uuid::from_u128(7));
-
     impl World {
         fn feed(&self) -> Feed {
             Feed::new(&self.database, &Clock::reading(|| START))
-        }
-
-        async fn revoke(&self, id: u128, at: Timestamp) {
-            let mut batch = Batch::new();
-            store::revoke_user(&mut batch, Uuid::from_u128(id), ADA, 2, Ending::at(at));
-            self.database.commit(batch, soon()).await.unwrap();
         }
     }
 
