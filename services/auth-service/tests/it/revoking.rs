@@ -46,9 +46,12 @@ impl Watched {
     /// Waits for exactly these, in any order.
     pub(crate) async fn must_tell(&mut self, expected: &[Revoked]) {
         let mut told = BTreeSet::new();
-        while told.len() < expected.len() {
-            told.extend(self.next().await);
-        }
+        let telling = async {
+            while told.len() < expected.len() {
+                told.extend(self.next().await);
+            }
+        };
+        Deadline::within(SOON).bound(telling).await.expect("it is told soon");
         assert_eq!(told, expected.iter().cloned().collect());
     }
 }
