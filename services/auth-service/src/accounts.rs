@@ -5,6 +5,7 @@ mod read;
 
 use std::time::Duration;
 
+use proto::flotilla::users::v1 as contract;
 use proto::flotilla::users::v1::accounts_service_client::AccountsServiceClient;
 use proto::flotilla::users::v1::get_account_request::By;
 use proto::flotilla::users::v1::{
@@ -76,17 +77,17 @@ impl Accounts {
         asking: &Asking,
     ) -> Result<Account, AccountsError> {
         let password = password.expose_secret().to_owned();
-        let claimed =
-            request(VerifyCredentialsRequest { email, password }, asking.deadline, asking.trace.as_ref());
-        let verified =
-            self.accounts.clone().verify_credentials(claimed).await.map_err(AccountsError::reading)?;
+        let claimed = VerifyCredentialsRequest { email, password };
+        let claimed = request(claimed, asking.for_reading(), asking.trace.as_ref());
+        let verified = self.accounts.clone().verify_credentials(claimed).await;
+        let verified = verified.map_err(AccountsError::reading)?;
         read::account(verified.into_inner().account)
     }
 
     /// The account as it is now; none where it is gone.
     pub(crate) async fn find(&self, id: UserId, asking: &Asking) -> Result<Option<Account>, AccountsError> {
         let wanted = GetAccountRequest { by: Some(By::Id(id.to_string())) };
-        let wanted = request(wanted, asking.deadline, asking.trace.as_ref());
+        let wanted = request(wanted, asking.for_reading(), asking.trace.as_ref());
         match self.accounts.clone().get_account(wanted).await.map_err(AccountsError::reading) {
             Ok(found) => read::account(found.into_inner().account).map(Some),
             Err(error) if error.is_not_found() => Ok(None),
@@ -137,6 +138,15 @@ impl Changes {
     /// Some changes, or none while nothing happens; nothing at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<AccountChange>>, AccountsError> {
         let told = self.0.message().await.map_err(AccountsError::reading)?;
-        told.map(|told| told.changes.iter().map(read::change).collect()).transpose()
+        Ok(told.map(|told| told.changes.iter().filter_map(understood).collect()))
     }
+}
+
+/// One that cannot be read stays unsettled, and must not hold up the others.
+fn understood(change: &contract::Change) -> Option<AccountChange> {
+    let read = read::change(change);
+    if let Err(error) = &read {
+        tracing::error!(id = change.id, %error, "a change of an account is not understood, and has no consequences");
+    }
+    read.ok()
 }

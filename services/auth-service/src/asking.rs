@@ -15,6 +15,14 @@ pub(crate) struct Asking {
     pub(crate) trace: Option<TraceContext>,
 }
 
+impl Asking {
+    /// By when something must have been read that is to be acted upon: early enough that there is time for that, and
+    /// for telling for certain that nothing was done where it cannot be read.
+    pub(crate) fn for_reading(&self) -> Deadline {
+        Deadline::within(self.deadline.remaining() * 3 / 4)
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Asking {
     type Rejection = Problem;
 

@@ -23,6 +23,7 @@ use crate::limits::Limits;
 use crate::refresh_token::{RefreshToken, TokenHash};
 use crate::session::{ACCESS_LIFETIME, Lifetimes, LoginName, Network, Origin, Session};
 use crate::store::{self, Ending};
+use crate::tally::Tally;
 
 /// Logs people in and out. Clones are the same.
 #[derive(Clone)]
@@ -34,6 +35,7 @@ pub(crate) struct Desk {
     pub(crate) limits: Arc<Limits>,
     pub(crate) issuer: Issuer,
     pub(crate) lifetimes: Lifetimes,
+    pub(crate) tally: Tally,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
     pub(crate) random: Random,
@@ -72,6 +74,7 @@ impl Desk {
             limits: Arc::new(Limits::new(config.failures, &random)),
             issuer: platform.issuer.clone(),
             lifetimes: config.lifetimes,
+            tally: Tally::new(&platform.metrics),
             clock,
             ids,
             random,
@@ -91,6 +94,18 @@ impl Desk {
 
     /// Begins a session for whoever proves a password.
     pub(crate) async fn log_in(
+        &self,
+        email: String,
+        password: &SecretString,
+        origin: Origin,
+        asking: &Asking,
+    ) -> Result<Grant, DeskError> {
+        let outcome = self.try_log_in(email, password, origin, asking).await;
+        self.tally.logged_in(&outcome);
+        outcome
+    }
+
+    async fn try_log_in(
         &self,
         email: String,
         password: &SecretString,

@@ -192,29 +192,23 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use database::Batch;
-    use types::{Id, UserId};
-
     use super::*;
     use crate::revocation::Subject;
     use crate::store::Ending;
-    use crate::store::fixture::{World, soon};
+    use crate::store::fixture::{ADA, World};
 
     const START: Timestamp = Timestamp::from_micros(1_785_000_000_000_000);
     const SECOND: Duration = Duration::from_secs(1);
-
-    const ADA: UserId = Id::from_uuid(Uuid::from_u128(7));
 
     impl World {
         fn feed(&self) -> Feed {
             Feed::new(&self.database, &Clock::reading(|| START))
         }
+    }
 
-        async fn revoke(&self, id: u128, at: Timestamp) {
-            let mut batch = Batch::new();
-            store::revoke_user(&mut batch, Uuid::from_u128(id), ADA, 2, Ending::at(at));
-            self.database.commit(batch, soon()).await.unwrap();
-        }
+    /// What is told next, soon.
+    async fn next(watch: &mut Watch) -> Told {
+        timeout(SECOND * 10, watch.next()).await.expect("something is told")
     }
 
     fn ids(told: &Told) -> Vec<u128> {
@@ -228,14 +222,14 @@ mod tests {
             watch.seen = feed.0.seen.subscribe();
             world.revoke(1, START).await;
             feed.look().await.unwrap();
-            let told = watch.next().await;
+            let told = next(&mut watch).await;
             assert_eq!((ids(&told), told.cursor), (vec![1], START));
             assert_eq!(told.revocations[0].subject, Subject::User(ADA, 2));
             for _ in 0..2 {
                 feed.look().await.unwrap();
             }
             assert_eq!(watch.take().0, []);
-            assert_eq!(ids(&feed.watch(Timestamp::default()).next().await), [1]);
+            assert_eq!(ids(&next(&mut feed.watch(Timestamp::default())).await), [1]);
         })
         .await;
     }
@@ -247,11 +241,11 @@ mod tests {
             world.revoke(1, START).await;
             feed.look().await.unwrap();
             let mut watch = feed.watch(Timestamp::default());
-            let cursor = watch.next().await.cursor;
+            let cursor = next(&mut watch).await.cursor;
             world.revoke(2, START.before(SECOND * 59)).await;
             feed.look().await.unwrap();
-            assert_eq!(ids(&watch.next().await), [2]);
-            assert_eq!(ids(&feed.watch(cursor).next().await), [1, 2], "a reconnect reaches as far back");
+            assert_eq!(ids(&next(&mut watch).await), [2]);
+            assert_eq!(ids(&next(&mut feed.watch(cursor)).await), [1, 2], "a reconnect reaches as far back");
         })
         .await;
     }
@@ -264,8 +258,8 @@ mod tests {
                 world.revoke(id, START.before(before)).await;
             }
             feed.look().await.unwrap();
-            assert_eq!(ids(&feed.watch(Timestamp::default()).next().await), [1, 2, 3]);
-            assert_eq!(ids(&feed.watch(START).next().await), [2, 3]);
+            assert_eq!(ids(&next(&mut feed.watch(Timestamp::default())).await), [1, 2, 3]);
+            assert_eq!(ids(&next(&mut feed.watch(START)).await), [2, 3]);
         })
         .await;
     }

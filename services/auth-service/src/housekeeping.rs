@@ -114,3 +114,73 @@ impl Housekeeping {
 fn soon() -> Deadline {
     Deadline::within(Housekeeping::PATIENCE)
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::keys::SealingKey;
+    use crate::store::fixture::World;
+
+    const START: Timestamp = Timestamp::from_micros(1_785_000_000_000_000);
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    impl World {
+        async fn house(&self, now: Timestamp) -> Housekeeping {
+            let env = runtime::Env { clock: Clock::reading(move || now), ..self.env.clone() };
+            let keys = Keyring::open(&env, &self.database, SealingKey::new(&[1; 32]), soon()).await.unwrap();
+            let (lifetimes, key_max_age) = (Lifetimes::default(), HOUR);
+            let (database, clock, ids, random) = (self.database.clone(), env.clock, env.ids, env.random);
+            Housekeeping { database, keys, lifetimes, key_max_age, clock, ids, random }
+        }
+
+        async fn generations(&self) -> Vec<i64> {
+            let keys = store::keys(&self.database, soon()).await.unwrap();
+            keys.into_iter().map(|key| key.generation).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_round_makes_the_next_key_in_time_and_sweeps_what_is_old() {
+        World::on_sqlite(async |world| {
+            world.house(START).await.round("one").await.unwrap();
+            assert_eq!(world.generations().await, [1]);
+            world.revoke(1, START).await;
+            world.revoke(2, START.after(HOUR)).await;
+            let later = world.house(START.after(HOUR)).await;
+            later.round("one").await.unwrap();
+            assert_eq!(world.generations().await, [1, 2]);
+            let left = store::recorded_since(
+                &world.database,
+                (Timestamp::default(), Uuid::nil()),
+                START,
+                10,
+                soon(),
+            );
+            let left: Vec<_> = left.await.unwrap().iter().map(|it| it.id.as_u128()).collect();
+            assert_eq!(left, [2]);
+
+            world.house(START.after(HOUR * 3 / 2)).await.round("one").await.unwrap();
+            assert_eq!(world.generations().await, [2]);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn while_one_keeps_the_house_no_other_does() {
+        World::on_sqlite(async |world| {
+            world.house(START).await;
+            let database = &world.database;
+            let held = database.claim_lease(Housekeeping::LEASE, "other", Housekeeping::TERM, soon());
+            let held = held.await.unwrap().unwrap();
+            let later = world.house(START.after(HOUR)).await;
+            later.round("one").await.unwrap();
+            assert_eq!(world.generations().await, [1]);
+            database.release_lease(held, soon()).await.unwrap();
+            later.round("one").await.unwrap();
+            assert_eq!(world.generations().await, [1, 2]);
+        })
+        .await;
+    }
+}

@@ -17,6 +17,7 @@ mod refresh_token;
 mod revocation;
 mod session;
 mod store;
+mod tally;
 
 use std::time::Duration;
 

@@ -17,6 +17,12 @@ impl Desk {
     /// Renews a session for whoever presents its refresh token. The account is read again, so that the new access token
     /// says what is true now.
     pub(crate) async fn refresh(&self, token: &SecretString, asking: &Asking) -> Result<Grant, DeskError> {
+        let outcome = self.try_refresh(token, asking).await;
+        self.tally.refreshed(&outcome);
+        outcome
+    }
+
+    async fn try_refresh(&self, token: &SecretString, asking: &Asking) -> Result<Grant, DeskError> {
         let token = TokenHash::of(token).ok_or(DeskError::BadToken)?;
         for _ in 0..MOST_TRIES {
             let presented = store::presented(&self.database, token, asking.deadline).await?;
@@ -38,6 +44,7 @@ impl Desk {
             Ruling::Over => return Err(DeskError::BadToken),
             Ruling::Reused => {
                 self.end(user, session, asking.deadline).await?;
+                self.tally.reused();
                 tracing::warn!(%user, %session, "a refresh token was used by two; its session is ended");
                 return Err(DeskError::BadToken);
             }

@@ -3,18 +3,23 @@
 use std::time::Duration;
 
 use chassis::{Configure as _, Settings, Sources, Vars};
-use database::Database;
+use database::{Batch, Database};
 use runtime::{Deadline, Env};
 use telemetry::Metrics;
 use tokio_postgres::NoTls;
-use types::ServiceName;
+use types::{Id, ServiceName, Timestamp, UserId};
+use uuid::Uuid;
 
+use super::{Ending, revoke_user};
 use crate::{Config, MIGRATIONS};
 
 const SERVICE: ServiceName = ServiceName::new("auth-service");
 
 /// The variable that tells the URL of a PostgreSQL server, of a role that may create databases.
 const SERVER: &str = "FLOTILLA_TEST_POSTGRES";
+
+/// Somebody.
+pub(crate) const ADA: UserId = Id::from_uuid(Uuid::from_u128(7));
 
 /// Turns each `async fn name(world: &World)` into a test on SQLite and one on PostgreSQL.
 macro_rules! on_both_databases {
@@ -67,6 +72,13 @@ impl World {
         let (server, _) = server.rsplit_once('/').unwrap();
         Self::run(&format!("{server}/{name}?sslmode=disable"), test).await;
         client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+    }
+
+    /// Revokes the tokens that Ada has from an older account than version 2.
+    pub(crate) async fn revoke(&self, id: u128, now: Timestamp) {
+        let mut batch = Batch::new();
+        revoke_user(&mut batch, Uuid::from_u128(id), ADA, 2, Ending::at(now));
+        self.database.commit(batch, soon()).await.unwrap();
     }
 
     async fn run(url: &str, test: impl AsyncFnOnce(&Self)) {

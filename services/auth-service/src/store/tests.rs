@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use database::{Batch, CommitError};
+use futures_util::future::{join_all, join3};
 use types::{SessionId, Timestamp, UserId};
 use uuid::Uuid;
 
@@ -220,6 +221,47 @@ on_both_databases! {
         live.reverse();
         assert_eq!(live, begun[begun.len() - most..]);
         assert_eq!(world.revoked().await, [Subject::Session(begun[0]), Subject::Session(begun[1])]);
+    }
+
+    async fn of_many_who_spend_a_token_at_once_one_does(world: &World) {
+        let (session, token) = world.begin(world.env.ids.next(), START).await;
+        let fresh = world.presented(token).await;
+        let all: Vec<_> = (0..16).map(|_| world.renewed(at(10))).collect();
+        let outcomes = join_all(all.iter().map(|next| world.commit(|batch| rotate(batch, &fresh, next)))).await;
+        let spent = world.presented(token).await.spent.unwrap();
+        for (next, outcome) in all.iter().zip(&outcomes) {
+            let is_successor = spent.successor == Some(Successor { token: next.token, used: false });
+            assert_eq!(outcome.is_ok(), is_successor, "{outcome:?}");
+            assert!(is_successor || is_count(outcome), "{outcome:?}");
+        }
+        assert_eq!(world.live(session.user, at(10)).await, [session.id]);
+    }
+
+    async fn no_session_goes_on_beside_the_end_of_all(world: &World) {
+        let user = world.env.ids.next();
+        let (_, token) = world.begin(user, START).await;
+        let fresh = world.presented(token).await;
+        let (late, next) = (world.session(user, at(1)), world.renewed(at(1)));
+        let (login, late_token) = (LoginName::new("ada@example.com"), world.token());
+        let (refreshed, begun, changed) = join3(
+            world.commit(|batch| rotate(batch, &fresh, &next)),
+            world.commit(|batch| begin(batch, &late, &login, &late_token)),
+            world.commit(|batch| {
+                raise(batch, user, 2);
+                end_older(batch, user, 2, None, Ending::at(at(1)));
+            }),
+        )
+        .await;
+        changed.unwrap();
+        // Whichever came first, nothing that was proven before the change is left after it.
+        assert!([&refreshed, &begun].into_iter().all(|outcome| outcome.is_ok() || is_count(outcome)));
+        assert_eq!(world.live(user, at(1)).await, []);
+    }
+
+    async fn sessions_that_begin_at_once_make_room_for_each_other(world: &World) {
+        let (user, most) = (world.env.ids.next(), usize::try_from(MOST_SESSIONS).unwrap());
+        join_all((0..most + 20).map(|_| world.begin(user, START))).await;
+        assert_eq!(world.live(user, at(1)).await.len(), most);
     }
 
     async fn a_network_is_known_by_the_sessions_that_began_there(world: &World) {

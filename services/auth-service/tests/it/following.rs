@@ -10,26 +10,22 @@ const NEW: &str = "staple battery horse";
 
 #[tokio::test]
 async fn a_password_that_an_operator_resets_ends_all_sessions() {
-    World::of(
-        2,
-        |_| {},
-        async |world| {
-            let (client, email) = (world.client(), world.email());
-            let user = client.register(&email).await;
-            let sessions = [client.log_in(&email).await, client.log_in(&email).await];
-            let mut watched = watch(world, 0).await;
-            world.users.reset_password(user, NEW);
-            world.users.settled().await;
-            let mut ended = Vec::new();
-            for tokens in &sessions {
-                assert_eq!(client.try_refresh(&tokens.refresh).await.status, StatusCode::UNAUTHORIZED);
-                ended.push(Revoked::Session(client.claims(&tokens.access).await.session.to_string()));
-            }
-            watched.must_tell(&ended).await;
-            assert_eq!(client.try_log_in(&email, PASSWORD).await.status, StatusCode::UNAUTHORIZED);
-            client.try_log_in(&email, NEW).await.tokens();
-        },
-    )
+    World::run_two(async |world| {
+        let (client, email) = (world.client(), world.email());
+        let user = client.register(&email).await;
+        let sessions = [client.log_in(&email).await, client.log_in(&email).await];
+        let mut watched = watch(world, 0).await;
+        world.users.reset_password(user, NEW);
+        world.users.settled().await;
+        let mut ended = Vec::new();
+        for tokens in &sessions {
+            assert_eq!(client.try_refresh(&tokens.refresh).await.status, StatusCode::UNAUTHORIZED);
+            ended.push(Revoked::Session(client.claims(&tokens.access).await.session.to_string()));
+        }
+        watched.must_tell(&ended).await;
+        assert_eq!(client.try_log_in(&email, PASSWORD).await.status, StatusCode::UNAUTHORIZED);
+        client.try_log_in(&email, NEW).await.tokens();
+    })
     .await;
 }
 

@@ -31,25 +31,21 @@ async fn is_over(client: &Client, all: &[&Tokens]) -> bool {
 
 #[tokio::test]
 async fn each_refresh_gives_another_token_of_the_same_session() {
-    World::of(
-        2,
-        |_| {},
-        async |world| {
-            let (client, first) = logged_in(world).await;
-            let mut tokens = first.clone();
-            for _ in 0..4 {
-                let answer = client.try_refresh(&tokens.refresh).await;
-                assert_eq!((answer.status, answer.text("token_type")), (StatusCode::OK, "Bearer"));
-                assert_eq!(answer.headers["cache-control"], "no-store");
-                let next = answer.tokens();
-                assert_ne!(next, tokens);
-                let (before, after) = (client.claims(&first.access).await, client.claims(&next.access).await);
-                assert_eq!((before.user, before.session), (after.user, after.session));
-                assert_ne!(before.id, after.id);
-                tokens = next;
-            }
-        },
-    )
+    World::run_two(async |world| {
+        let (client, first) = logged_in(world).await;
+        let mut tokens = first.clone();
+        for _ in 0..4 {
+            let answer = client.try_refresh(&tokens.refresh).await;
+            assert_eq!((answer.status, answer.text("token_type")), (StatusCode::OK, "Bearer"));
+            assert_eq!(answer.headers["cache-control"], "no-store");
+            let next = answer.tokens();
+            assert_ne!(next, tokens);
+            let (before, after) = (client.claims(&first.access).await, client.claims(&next.access).await);
+            assert_eq!((before.user, before.session), (after.user, after.session));
+            assert_ne!(before.id, after.id);
+            tokens = next;
+        }
+    })
     .await;
 }
 
@@ -110,38 +106,29 @@ async fn a_third_use_ends_the_session() {
 
 #[tokio::test]
 async fn of_refreshes_at_once_two_succeed_and_the_last_of_them_goes_on() {
-    World::of(
-        2,
-        |_| {},
-        async |world| {
-            let (client, first) = logged_in(world).await;
-            let both = join_all((0..2).map(|_| client.refresh(&first))).await;
-            assert_ne!(both[0], both[1]);
-            // Which of them came last is not to be seen from here: the other one is void, and ends the session.
-            let outcomes = join_all(both.iter().map(|tokens| client.try_refresh(&tokens.refresh))).await;
-            let refused = outcomes.iter().filter(|outcome| outcome.status == StatusCode::UNAUTHORIZED);
-            assert!((1..=2).contains(&refused.count()), "{outcomes:?}");
-        },
-    )
+    World::run_two(async |world| {
+        let (client, first) = logged_in(world).await;
+        let both = join_all((0..2).map(|_| client.refresh(&first))).await;
+        assert_ne!(both[0], both[1]);
+        // Which of them came last is not to be seen from here: the other one is void, and ends the session.
+        let outcomes = join_all(both.iter().map(|tokens| client.try_refresh(&tokens.refresh))).await;
+        let refused = outcomes.iter().filter(|outcome| outcome.status == StatusCode::UNAUTHORIZED);
+        assert!((1..=2).contains(&refused.count()), "{outcomes:?}");
+    })
     .await;
 }
 
 #[tokio::test]
 async fn of_many_refreshes_at_once_no_more_than_two_succeed_and_the_session_ends() {
-    World::of(
-        2,
-        |_| {},
-        async |world| {
-            let (client, first) = logged_in(world).await;
-            let outcomes = join_all((0..8).map(|_| client.try_refresh(&first.refresh))).await;
-            let granted: Vec<_> =
-                outcomes.iter().filter(|outcome| outcome.status == StatusCode::OK).collect();
-            assert!(granted.len() <= 2, "{outcomes:?}");
-            for grant in granted {
-                assert!(is_over(&client, &[&grant.tokens()]).await);
-            }
-        },
-    )
+    World::run_two(async |world| {
+        let (client, first) = logged_in(world).await;
+        let outcomes = join_all((0..8).map(|_| client.try_refresh(&first.refresh))).await;
+        let granted: Vec<_> = outcomes.iter().filter(|outcome| outcome.status == StatusCode::OK).collect();
+        assert!(granted.len() <= 2, "{outcomes:?}");
+        for grant in granted {
+            assert!(is_over(&client, &[&grant.tokens()]).await);
+        }
+    })
     .await;
 }
 
@@ -177,13 +164,11 @@ async fn of_a_deleted_account_no_session_goes_on() {
 async fn while_the_account_cannot_be_read_no_token_is_spent() {
     World::run(async |world| {
         let (client, first) = logged_in(world).await;
-        for (fault, status) in
-            [(Fault::Away, StatusCode::SERVICE_UNAVAILABLE), (Fault::Silent, StatusCode::SERVICE_UNAVAILABLE)]
-        {
+        for fault in [Fault::Away, Fault::Silent] {
             world.users.suffer(fault);
             for _ in 0..3 {
-                let away = client.waiting(Duration::from_millis(400)).try_refresh(&first.refresh).await;
-                assert!([status, StatusCode::GATEWAY_TIMEOUT].contains(&away.status), "{fault:?}: {away:?}");
+                let away = client.waiting(Duration::from_secs(2)).try_refresh(&first.refresh).await;
+                assert_eq!(away.status, StatusCode::SERVICE_UNAVAILABLE, "{fault:?}");
             }
         }
         world.users.suffer(Fault::None);

@@ -45,6 +45,11 @@ impl World {
         Self::of(1, |_| {}, test).await;
     }
 
+    /// Runs `test` beside two instances, which answer in turns.
+    pub(crate) async fn run_two(test: impl AsyncFnOnce(&Self)) {
+        Self::of(2, |_| {}, test).await;
+    }
+
     /// Runs `test` beside so many instances, whose configuration is `adjust`ed. All must end in order.
     pub(crate) async fn of(instances: usize, adjust: impl Fn(&mut Config), test: impl AsyncFnOnce(&Self)) {
         let dir = tempfile::tempdir().unwrap();

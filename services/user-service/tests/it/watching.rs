@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proto::flotilla::users::v1::get_account_request::By;
 use proto::flotilla::users::v1::{
     Account, Change, ChangeKind, ChangePasswordRequest, ChangeRoleRequest, GetAccountRequest, Role,
@@ -5,6 +7,7 @@ use proto::flotilla::users::v1::{
 };
 use proto::status;
 use proto::userservice::{DeleteUserRequest, UpdateUserRequest, User};
+use runtime::Deadline;
 use tonic::Streaming;
 use types::ErrorClass;
 
@@ -12,35 +15,48 @@ use crate::world::{World, on_both_databases};
 
 const KEPT: &str = "0190b3c8-7c5e-7000-8000-00000000000a";
 
-async fn watch(world: &World) -> Streaming<WatchChangesResponse> {
+/// Longer than anything takes that goes well, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Somebody who watches, and waits no longer than a test may.
+struct Watched {
+    stream: Streaming<WatchChangesResponse>,
+    until: Deadline,
+}
+
+async fn watch(world: &World) -> Watched {
     let mut accounts = world.accounts("auth-service").await;
-    accounts.watch_changes(WatchChangesRequest {}).await.unwrap().into_inner()
+    let stream = accounts.watch_changes(WatchChangesRequest {}).await.unwrap().into_inner();
+    Watched { stream, until: Deadline::within(PATIENCE) }
 }
 
-/// The next `count` changes of the account. Others have accounts in the same database.
-async fn changes(
-    watched: &mut Streaming<WatchChangesResponse>,
-    account: &str,
-    count: usize,
-) -> Vec<(ChangeKind, i64, Option<String>)> {
-    let mut found = Vec::new();
-    while found.len() < count {
-        let told = watched.message().await.unwrap().expect("it does not end by itself").changes;
-        let own = told.into_iter().filter(|change| change.account_id == account);
-        found.extend(own.map(|change| (change.kind(), change.version, change.kept_session)));
+impl Watched {
+    /// What is told next.
+    async fn next(&mut self) -> Vec<Change> {
+        let told = self.until.bound(self.stream.message()).await.expect("it is told in time");
+        told.unwrap().expect("it does not end by itself").changes
     }
-    found
-}
 
-/// The account's earliest change. Those of others are settled, or so many would wait that they stand in the way.
-async fn next_of(world: &World, watched: &mut Streaming<WatchChangesResponse>, whose: &User) -> Change {
-    loop {
-        let told = watched.message().await.unwrap().unwrap().changes;
-        let (own, others): (Vec<_>, Vec<_>) =
-            told.into_iter().partition(|change| change.account_id == whose.id);
-        settle(world, others.into_iter().map(|change| change.id).collect()).await;
-        if let Some(first) = own.into_iter().next() {
-            return first;
+    /// The next `count` changes of the account. Others have accounts in the same database.
+    async fn next_of(&mut self, account: &str, count: usize) -> Vec<(ChangeKind, i64, Option<String>)> {
+        let mut found = Vec::new();
+        while found.len() < count {
+            let own = self.next().await.into_iter().filter(|change| change.account_id == account);
+            found.extend(own.map(|change| (change.kind(), change.version, change.kept_session)));
+        }
+        found
+    }
+
+    /// The account's earliest change. Those of others are settled, or so many would wait that they stand in the way.
+    async fn first_of(&mut self, world: &World, account: &str) -> Change {
+        loop {
+            let told = self.next().await;
+            let (own, others): (Vec<_>, Vec<_>) =
+                told.into_iter().partition(|change| change.account_id == account);
+            settle(world, others.into_iter().map(|change| change.id).collect()).await;
+            if let Some(first) = own.into_iter().next() {
+                return first;
+            }
         }
     }
 }
@@ -74,14 +90,14 @@ on_both_databases! {
         let ada = world.ada().await;
         change_password(world, &ada.id, None).await;
         let mut watched = watch(world).await;
-        let first = next_of(world, &mut watched, &ada).await;
+        let first = watched.first_of(world, &ada.id).await;
         assert_eq!((first.kind(), first.version), (ChangeKind::Password, 2));
-        assert_eq!(next_of(world, &mut watch(world).await, &ada).await, first);
+        assert_eq!(watch(world).await.first_of(world, &ada.id).await, first);
         for _ in 0..2 {
             settle(world, vec![first.id.clone()]).await;
         }
         change_password(world, &ada.id, None).await;
-        let second = next_of(world, &mut watch(world).await, &ada).await;
+        let second = watch(world).await.first_of(world, &ada.id).await;
         assert_eq!((second.kind(), second.version), (ChangeKind::Password, 3));
         settle(world, vec![second.id]).await;
     }
@@ -126,7 +142,7 @@ async fn what_concerns_tokens_is_told_as_it_happens_and_nothing_else() {
             (ChangeKind::Password, 5, None),
             (ChangeKind::Deleted, 6, None),
         ];
-        assert_eq!(changes(&mut watched, &ada.id, told.len()).await, told);
+        assert_eq!(watched.next_of(&ada.id, told.len()).await, told);
     })
     .await;
 }
@@ -138,14 +154,14 @@ async fn a_watcher_that_comes_back_is_told_again_and_one_that_stays_is_not() {
         promote(world, &ada).await;
         let (mut stays, mut leaves) = (watch(world).await, watch(world).await);
         let promoted = [(ChangeKind::Role, 2, None)];
-        assert_eq!(changes(&mut stays, &ada.id, 1).await, promoted);
-        assert_eq!(changes(&mut leaves, &ada.id, 1).await, promoted);
+        assert_eq!(stays.next_of(&ada.id, 1).await, promoted);
+        assert_eq!(leaves.next_of(&ada.id, 1).await, promoted);
         drop(leaves);
         change_password(world, &ada.id, None).await;
         let changed = (ChangeKind::Password, 3, None);
-        assert_eq!(changes(&mut stays, &ada.id, 1).await, std::slice::from_ref(&changed));
+        assert_eq!(stays.next_of(&ada.id, 1).await, std::slice::from_ref(&changed));
         let [promoted] = promoted;
-        assert_eq!(changes(&mut watch(world).await, &ada.id, 2).await, [promoted, changed]);
+        assert_eq!(watch(world).await.next_of(&ada.id, 2).await, [promoted, changed]);
     })
     .await;
 }
@@ -155,7 +171,7 @@ async fn silence_is_broken_so_that_a_dead_connection_is_noticed() {
     World::on_sqlite(async |world| {
         let mut watched = watch(world).await;
         for _ in 0..2 {
-            assert_eq!(watched.message().await.unwrap().unwrap().changes, []);
+            assert_eq!(watched.next().await, []);
         }
     })
     .await;
