@@ -1,9 +1,11 @@
 //! Benchmarks, each beside its peer in the same run; what counts is the ratio. `cargo xtask bench NAME` starts
 //! the server they need.
 
+mod bare_proxy;
 mod connection;
 mod database;
 mod figures;
+mod gateway;
 mod getuser;
 mod hot;
 mod load;
@@ -12,6 +14,7 @@ mod neighbours;
 mod process;
 mod server;
 mod start;
+mod visitor;
 
 use std::process::ExitCode;
 
@@ -39,12 +42,21 @@ enum Bench {
     Hot,
     /// gRPC GetUser from PostgreSQL, beside a tonic server that does nothing else.
     Getuser,
-    /// From exec to ready, and memory at rest and after 1,000 password checks.
+    /// GET /users/me through the gateway, beside a bare proxy before the same service.
+    Gateway,
+    /// From exec to the first answer through the gateway, and memory at rest and after 1,000 logins.
     Start,
-    /// The service that `getuser` measures.
+    /// A service that is measured, or needed by one that is.
     #[command(hide = true)]
     UserService,
-    /// Its peer.
+    #[command(hide = true)]
+    AuthService,
+    #[command(hide = true)]
+    ApiGateway,
+    /// The gateway's peer.
+    #[command(hide = true)]
+    BareProxy(bare_proxy::Settings),
+    /// The user service's peer.
     #[command(hide = true)]
     MinimalUserService(minimal::Settings),
 }
@@ -56,6 +68,10 @@ fn main() -> Result<ExitCode> {
         Bench::Hot => block_on(hot::run()),
         Bench::Getuser => block_on(getuser::run()),
         Bench::Start => block_on(start::run()),
+        Bench::Gateway => block_on(gateway::run()),
+        Bench::AuthService => Ok(chassis::run("auth-service", [], auth_service::build)),
+        Bench::ApiGateway => Ok(chassis::run("api-gateway", [], api_gateway::build)),
+        Bench::BareProxy(settings) => block_on(bare_proxy::serve(settings)),
         Bench::UserService => Ok(chassis::run("user-service", [], user_service::build)),
         Bench::MinimalUserService(settings) => block_on(minimal::serve(settings)),
     }

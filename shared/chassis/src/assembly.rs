@@ -12,16 +12,19 @@ use telemetry::Red;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::inbound::{Inbound, Kind, Stack};
+use crate::inbound::{Handler, Inbound, Kind, Stack};
 use crate::serve::{Server, Transport};
 use crate::{
-    Check, Edge, Finding, Gate, KeySource, Platform, Service, StartError, UserTokens, admin, grpc, operations,
+    Check, Edge, Finding, Front, Gate, KeySource, Platform, Service, StartError, UserTokens, admin, grpc,
+    operations,
 };
 
 /// What a service is made of.
 pub struct Assembly {
     /// The edge API, which the gateway alone reaches.
     pub http: Edge,
+    /// For the gateway: what the public reaches, in the place of an edge API of its own.
+    pub front: Option<Front>,
     /// Where the keys come from that its users' access tokens are checked with.
     pub keys: KeySource,
     /// The internal API.
@@ -72,6 +75,7 @@ impl Assembly {
     pub fn new(trust_domain: &TrustDomain) -> Self {
         Self {
             http: Edge::new(),
+            front: None,
             keys: KeySource::Issuer,
             grpc: Routes::default(),
             allow: AllowTable::new(trust_domain),
@@ -112,25 +116,29 @@ impl Assembly {
         let internal = self.grpc.add_service(operations::service(platform, permissions));
         let internal = grpc::routes(internal, self.contracts, &allow, health.clone())?;
 
-        let (tokens, keys) = UserTokens::new(platform, self.keys);
-        let keys = self.http.asks_for_users().then_some(keys);
-        let edge = Gate::edge(&platform.trust_domain, metrics);
-        let edge = binder.stack(Kind::Http, edge, self.http.into_router(tokens));
-        let internal = binder.stack(Kind::Grpc, Gate::methods(allow, metrics), internal.into_axum_router());
-        let admin = binder.stack(Kind::Http, Gate::OPEN, admin::routes(health, metrics.clone()));
+        let (http, its_own) = match self.front {
+            Some(front) => binder.front(front).await?,
+            None => binder.edge(self.http, self.keys).await?,
+        };
+        let internal =
+            binder.stack(Kind::Grpc, Gate::methods(allow, metrics), routes(internal.into_axum_router()));
+        let admin = binder.stack(Kind::Http, Gate::OPEN, routes(admin::routes(health, metrics.clone())));
 
         let renewal = platform.renewal.clone().map(|renewal| renewal.of(identity.clone()));
-        let http = Transport::Mtls(identity.clone(), Alpn::H2OrHttp1);
         let grpc = Transport::Mtls(identity.clone(), Alpn::H2);
         Ok(Service {
-            http: binder.bind("http", listeners.http, http, edge).await?,
+            http,
             grpc: binder.bind("grpc", listeners.grpc, grpc, internal).await?,
             admin: binder.bind("admin", listeners.admin, Transport::Plain, admin).await?,
             platform: platform.clone(),
-            background: self.background.into_iter().chain(keys).chain(renewal).collect(),
+            background: self.background.into_iter().chain(its_own).chain(renewal).collect(),
             closing: self.closing,
         })
     }
+}
+
+fn routes(router: Router) -> Handler {
+    Handler::Routes(router)
 }
 
 /// What all listeners of a service share.
@@ -140,10 +148,35 @@ struct Binder<'a> {
 }
 
 impl Binder<'_> {
-    fn stack(&self, kind: Kind, gate: Gate, router: Router) -> Stack {
+    /// The listener of an edge API, and what keeps the keys for its users' tokens.
+    async fn edge(&self, edge: Edge, keys: KeySource) -> Result<(Bound, Option<Background>), StartError> {
+        let Platform { identity, trust_domain, metrics, listeners, .. } = self.platform;
+        let asks = edge.asks_for_users();
+        let (tokens, keeping) = UserTokens::new(self.platform, keys);
+        let router = edge.into_router(tokens);
+        let stack = self.stack(Kind::Http, Gate::edge(trust_domain, metrics), routes(router));
+        let transport = Transport::Mtls(identity.clone(), Alpn::H2OrHttp1);
+        Ok((self.bind("http", listeners.http, transport, stack).await?, asks.then_some(keeping)))
+    }
+
+    async fn front(&self, front: Front) -> Result<(Bound, Option<Background>), StartError> {
+        let Front { config, handler, largest_body } = front;
+        let (transport, renewal) = config
+            .transport(self.platform)
+            .map_err(|error| StartError::PublicCertificate(Box::new(error)))?;
+        let mut stack = self.stack(Kind::Http, Gate::OPEN, Handler::Raw(handler));
+        stack.bounds.body = largest_body;
+        let mut bound = self.bind("public", config.addr, transport, stack).await?;
+        if !config.sees_addresses() {
+            bound.server.limits.per_address = bound.server.limits.connections;
+        }
+        Ok((bound, renewal))
+    }
+
+    fn stack(&self, kind: Kind, gate: Gate, handler: Handler) -> Stack {
         let Platform { env, health, listeners, .. } = self.platform;
         let (env, red, health) = (env.clone(), self.red.clone(), health.clone());
-        Stack { kind, gate, router, bounds: listeners.bounds, env, red, health }
+        Stack { kind, gate, handler, bounds: listeners.bounds, env, red, health }
     }
 
     async fn bind(

@@ -52,9 +52,10 @@ impl Failure {
     /// What the process answers to whoever started it.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Start(StartError::Identity(_) | StartError::OtherIdentity { .. }) => {
-                Self::USAGE
-            }
+            Self::Settings(_)
+            | Self::Start(
+                StartError::Identity(_) | StartError::OtherIdentity { .. } | StartError::PublicCertificate(_),
+            ) => Self::USAGE,
             Self::Start(error) if error.is_unavailable() => Self::UNAVAILABLE,
             Self::Process(_) => Self::UNAVAILABLE,
             Self::Impatient(_) => Self::SIGNAL,

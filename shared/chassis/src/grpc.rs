@@ -6,11 +6,14 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt as _, stream};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+use runtime::Deadline;
 use service_auth::AllowTable;
+use service_client::{CallError, Channel};
 use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
 use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::health_server::{Health as GrpcHealth, HealthServer};
 use tonic_health::pb::{FILE_DESCRIPTOR_SET, HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET as REFLECTION_V1;
@@ -130,6 +133,18 @@ fn reports(reports: watch::Receiver<Report>) -> impl Stream<Item = Report> + Sen
         let report = reports.wait_for(news).await.ok()?.clone();
         Some((report.clone(), (reports, Some(report))))
     })
+}
+
+impl Health {
+    /// Whether the service at the other end of `channel` is ready.
+    ///
+    /// # Errors
+    /// [`CallError`]: it does not say by `deadline`.
+    pub async fn ask(channel: Channel, deadline: Deadline) -> Result<bool, CallError> {
+        let request = service_client::request(HealthCheckRequest::default(), deadline, None);
+        let answer = HealthClient::new(channel).check(request).await?;
+        Ok(answer.get_ref().status() == ServingStatus::Serving)
+    }
 }
 
 fn answer(report: &Report) -> HealthCheckResponse {

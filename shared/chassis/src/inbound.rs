@@ -10,31 +10,33 @@
 //! 7. *panics*: innermost, so that what a handler breaks is answered, measured and logged like the rest;
 //! 8. the router.
 //!
+//! A raw handler stands in the place of 5, 6 and 8: it passes requests on, and what each may take depends on where to.
+//!
 //! What comes over a connection without a peer's identity comes from outside: its request id, trace and deadline
 //! are not believed.
 
 mod answer;
 mod body;
 mod deadline;
+mod handler;
 mod request_id;
 mod routes;
 mod rules;
 
 use std::any::Any;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
-use runtime::{Deadline, Env};
+use runtime::Env;
 use service_auth::Peer;
 use telemetry::{Red, TraceContext, request_span};
 use tower::Service as _;
@@ -44,7 +46,8 @@ use types::ErrorClass;
 pub(crate) use self::answer::{Answer, patient};
 use self::answer::{Manners, Measured};
 use self::body::Arriving;
-pub use self::body::BodyError;
+pub use self::body::{BodyError, UnreadBody};
+pub use self::handler::{Arrival, Handler, RawHandler};
 pub use self::request_id::RequestId;
 use self::routes::Route;
 use crate::serve::Place;
@@ -114,7 +117,7 @@ pub struct Stack {
     /// Who may call.
     pub gate: Gate,
     /// Who answers.
-    pub router: Router,
+    pub handler: Handler,
     /// How much of a request there may be.
     pub bounds: Bounds,
     /// Everything random or outside.
@@ -146,11 +149,11 @@ impl Client {
 impl Inbound {
     /// The stack, ready to answer.
     pub fn new(stack: Stack) -> Self {
-        let router = match stack.kind {
-            Kind::Http => routes::completed(stack.router),
-            Kind::Grpc => stack.router,
+        let handler = match (stack.kind, stack.handler) {
+            (Kind::Http, Handler::Routes(router)) => Handler::Routes(routes::completed(router)),
+            (_, handler) => handler,
         };
-        Self(Arc::new(Stack { router, ..stack }))
+        Self(Arc::new(Stack { handler, ..stack }))
     }
 
     /// Answers a request.
@@ -160,7 +163,7 @@ impl Inbound {
         place: Place<'_>,
         request: Request<Incoming>,
     ) -> Response<Answer> {
-        let Stack { kind, env, red, health, .. } = &*self.0;
+        let Stack { kind, handler, env, red, health, .. } = &*self.0;
         let trusted = client.peer.is_some();
         let id = RequestId::of(request.headers(), trusted, &env.ids);
         let trace = trace_of(request.headers(), trusted, env);
@@ -170,7 +173,7 @@ impl Inbound {
 
         let passed = self.pass(client, place, request, id.clone(), trace, measured.route());
         let outcome = passed.instrument(span.clone()).await;
-        let mut response = span.in_scope(|| answer::finished(*kind, outcome, &id));
+        let mut response = span.in_scope(|| answer::finished(*kind, handler, outcome, &id));
         manners.apply(&mut response);
         measured.answered(response)
     }
@@ -190,9 +193,17 @@ impl Inbound {
         }
         rules::check(stack.kind, &request)?;
         stack.gate.admit(request.uri().path(), client.peer.as_ref())?;
-        let deadline =
-            deadline::of(stack.kind, request.headers(), client.peer.is_some(), stack.bounds.answer)?;
-        let mut request = body::limited(stack.kind, request, &stack.bounds, &client.arriving)?;
+        let (head, body) = request.into_parts();
+        let body = UnreadBody::new(stack.kind, body, &stack.bounds, &client.arriving);
+        let router = match &stack.handler {
+            Handler::Routes(router) => router,
+            Handler::Raw(raw) => {
+                let arrival = Arrival { head, body, addr: client.addr, id, trace, route };
+                return stack.contain(raw.answer(arrival)).await?;
+            }
+        };
+        let deadline = deadline::of(stack.kind, &head.headers, client.peer.is_some(), stack.bounds.answer)?;
+        let mut request = Request::from_parts(head, body.within(stack.bounds.body)?);
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(client.addr));
         if let Some(peer) = &client.peer {
@@ -202,27 +213,24 @@ impl Inbound {
         extensions.insert(trace);
         extensions.insert(deadline);
         extensions.insert(route);
-        stack.handle(request, deadline).await
+        let handled = stack.contain(router.clone().call(request));
+        match deadline.bound(handled).await {
+            Ok(handled) => handled.map(|Ok(response)| response),
+            Err(_elapsed) => Err(Problem::new(
+                ErrorClass::Unknown,
+                "the deadline passed while the request was being worked on; it may have taken effect",
+            )),
+        }
     }
 }
 
 impl Stack {
-    async fn handle(&self, request: Request<Body>, deadline: Deadline) -> Result<Response, Problem> {
-        let handled = AssertUnwindSafe(self.router.clone().call(request)).catch_unwind();
-        let Ok(outcome) = deadline.bound(handled).await else {
-            return Err(Problem::new(
-                ErrorClass::Unknown,
-                "the deadline passed while the request was being worked on; it may have taken effect",
-            ));
-        };
-        match outcome {
-            Ok(Ok(response)) => Ok(response),
-            Err(panic) => {
-                self.red.panicked();
-                let message = message_of(&*panic);
-                Err(Problem::new(ErrorClass::Internal, format!("a handler panicked: {message}")))
-            }
-        }
+    /// What a handler gives, a panic of which is a problem of this request alone.
+    async fn contain<T>(&self, handled: impl Future<Output = T>) -> Result<T, Problem> {
+        AssertUnwindSafe(handled).catch_unwind().await.map_err(|panic| {
+            self.red.panicked();
+            Problem::new(ErrorClass::Internal, format!("a handler panicked: {}", message_of(&*panic)))
+        })
     }
 }
 

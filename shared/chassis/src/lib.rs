@@ -10,6 +10,7 @@ mod listeners;
 mod platform;
 mod renewal;
 mod start;
+mod front;
 mod assembly;
 mod service;
 mod drain;
@@ -36,8 +37,11 @@ pub use client_addr::ClientAddr;
 pub use edge::{Access, Edge, Operation, Operations, delete, get, patch, post, put};
 pub use entry::{Failure, main, run, tell};
 pub use extract::{Json, Query};
+pub use front::{Front, FrontConfig, FrontTls};
 pub use health::{Check, Finding, Health, Report, Status};
-pub use inbound::{BodyError, Bounds, Inbound, Kind, RequestId, Stack};
+pub use inbound::{
+    Arrival, BodyError, Bounds, Handler, Inbound, Kind, RawHandler, RequestId, Stack, UnreadBody,
+};
 pub use listeners::Listeners;
 pub use platform::{Platform, VERSION};
 pub use problem::Problem;

@@ -2,12 +2,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::front::GATEWAY;
 use crate::{Bounds, Configure, Limits, Settings};
 
 /// Where a service listens, how much it takes on there, and how it takes its leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listeners {
-    /// The edge API, for the gateway.
+    /// The edge API, for the gateway; the gateway itself has none here.
     pub http: SocketAddr,
     /// The internal API.
     pub grpc: SocketAddr,
@@ -58,11 +59,16 @@ impl Listeners {
         let right = "an IP address for health and metrics";
         let admins =
             settings.optional("ADMIN_BIND_ADDRESS", right, |text| text.parse().ok()).unwrap_or(address);
+        let is_gateway = *settings.service() == GATEWAY;
         let mut at = |name, address, default: SocketAddr| {
             SocketAddr::new(address, settings.port(name, default.port()))
         };
-        let (http, grpc) = (at("HTTP_PORT", address, self.http), at("GRPC_PORT", address, self.grpc));
-        let admin = at("ADMIN_PORT", admins, self.admin);
+        let http = match is_gateway {
+            // Its edge API is where `FrontConfig` says.
+            true => SocketAddr::new(address, 0),
+            false => at("HTTP_PORT", address, self.http),
+        };
+        let (grpc, admin) = (at("GRPC_PORT", address, self.grpc), at("ADMIN_PORT", admins, self.admin));
         let drain_timeout = settings.duration("DRAIN_TIMEOUT", self.drain_timeout, Self::TIMEOUTS);
         let default_delay = self.drain_delay.min(drain_timeout / 2);
         let drain_delay = settings.duration("DRAIN_DELAY", default_delay, Self::DELAYS);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::{Env, Io, Listener};
-use service_auth::{Alpn, Identity};
+use service_auth::{Alpn, Identity, PublicTls};
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,8 @@ pub enum Transport {
     Plain,
     /// TLS with certificates on both ends.
     Mtls(Identity, Alpn),
+    /// TLS with clients that nobody knows; they choose among the versions of HTTP.
+    Tls(PublicTls),
 }
 
 /// A listener and what answers on it.

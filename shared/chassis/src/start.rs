@@ -23,6 +23,9 @@ pub enum StartError {
         /// Who this service is.
         expected: SpiffeId,
     },
+    /// The certificate for the public is none.
+    #[error("taking up the certificate for the public")]
+    PublicCertificate(#[source] Box<IdentityError>),
     /// A port cannot be had.
     #[error("listening on {addr} ({listener})")]
     Listen {
@@ -57,7 +60,11 @@ impl StartError {
         match self {
             Self::Listen { .. } => true,
             Self::Database { source, .. } => is_away(source),
-            Self::Identity(_) | Self::OtherIdentity { .. } | Self::Contract(_) | Self::Other(_) => false,
+            Self::Identity(_)
+            | Self::OtherIdentity { .. }
+            | Self::PublicCertificate(_)
+            | Self::Contract(_)
+            | Self::Other(_) => false,
         }
     }
 }

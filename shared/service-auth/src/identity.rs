@@ -1,5 +1,5 @@
 mod error;
-mod material;
+pub(crate) mod material;
 mod verifier;
 
 use std::fmt;

@@ -21,7 +21,7 @@ use tracing::Span;
 use types::ErrorClass;
 
 use super::routes::Route;
-use super::{Kind, RequestId, request_id};
+use super::{Handler, Kind, RequestId, request_id};
 use crate::serve::{Busy, Place};
 use crate::{Health, Problem};
 
@@ -29,11 +29,17 @@ use crate::{Health, Problem};
 const DETAILS: &str = "grpc-status-details-bin";
 
 /// The answer as it goes out: every problem in the shape of `kind`, and the request's id on it.
-pub(super) fn finished(kind: Kind, outcome: Result<Response, Problem>, id: &RequestId) -> Response {
+pub(super) fn finished(
+    kind: Kind,
+    handler: &Handler,
+    outcome: Result<Response, Problem>,
+    id: &RequestId,
+) -> Response {
     let mut response = match outcome {
-        Ok(mut response) => match response.extensions_mut().remove::<Problem>() {
-            Some(problem) => shaped(kind, &problem, id, response),
-            None => match unshaped(kind, &response) {
+        Ok(mut response) => match (response.extensions_mut().remove::<Problem>(), handler) {
+            (Some(problem), _) => shaped(kind, &problem, id, response),
+            (None, Handler::Raw(_)) => response,
+            (None, Handler::Routes(_)) => match unshaped(kind, &response) {
                 Some(problem) => shaped(kind, &problem, id, response),
                 None => {
                     log_status(&response);

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use http::{Request, StatusCode};
+use http::StatusCode;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -52,13 +52,13 @@ impl Classify for BodyError {
 
 impl BodyError {
     /// The error of reading a body, found among the `error`'s sources.
-    pub(crate) fn among<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+    pub fn among<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         let mut sources = std::iter::successors(Some(error), |&error| error.source());
         sources.find_map(|source| source.downcast_ref::<Self>())
     }
 
     /// The answer to a request whose body it was.
-    pub(crate) fn problem(&self) -> Problem {
+    pub fn problem(&self) -> Problem {
         let problem = Problem::new(self.class(), self.to_string());
         match self {
             Self::Paused(_) | Self::TooSlow(_) => problem.with_status(StatusCode::REQUEST_TIMEOUT),
@@ -75,24 +75,35 @@ impl BodyError {
     }
 }
 
-/// The request with its body under the bounds. One that says it is too large is refused unread.
-pub(super) fn limited(
+/// A body that nobody has read yet. Whoever wants it says first how large it may be.
+#[derive(Debug)]
+pub struct UnreadBody {
     kind: Kind,
-    request: Request<Incoming>,
-    bounds: &Bounds,
-    arriving: &Arriving,
-) -> Result<Request<Body>, Problem> {
-    let said = request.body().size_hint().lower();
-    if usize::try_from(said).map_or(true, |said| said > bounds.body) {
-        return Err(BodyError::TooLarge(bounds.body).problem());
+    body: Incoming,
+    bounds: Bounds,
+    arriving: Arriving,
+}
+
+impl UnreadBody {
+    pub(super) fn new(kind: Kind, body: Incoming, bounds: &Bounds, arriving: &Arriving) -> Self {
+        Self { kind, body, bounds: *bounds, arriving: Arriving { own: 0, all: Arc::clone(&arriving.all) } }
     }
-    let (bounds, arriving) = (*bounds, Arriving { own: 0, all: Arc::clone(&arriving.all) });
-    Ok(request.map(|body| match body.is_end_stream() {
-        true => Body::empty(),
-        false => {
-            Body::new(Limited { kind, body, bounds, left: bounds.body, arriving, waiting: None, whole: None })
+
+    /// The body, which ends in a [`BodyError`] once it is larger than `most` bytes or too slow.
+    ///
+    /// # Errors
+    /// `TooLarge`: it says so itself, and stays unread.
+    pub fn within(self, most: usize) -> Result<Body, Problem> {
+        let Self { kind, body, bounds, arriving } = self;
+        let said = body.size_hint().lower();
+        if usize::try_from(said).map_or(true, |said| said > most) {
+            return Err(BodyError::TooLarge(most).problem());
         }
-    }))
+        if body.is_end_stream() {
+            return Ok(Body::empty());
+        }
+        Ok(Body::new(Limited { kind, body, bounds, most, left: most, arriving, waiting: None, whole: None }))
+    }
 }
 
 /// Bytes of bodies that have not arrived whole: of one, and of all of its connection. HTTP/2 lets a client begin
@@ -125,6 +136,7 @@ struct Limited {
     kind: Kind,
     body: Incoming,
     bounds: Bounds,
+    most: usize,
     left: usize,
     arriving: Arriving,
     waiting: Option<Pin<Box<Sleep>>>,
@@ -152,7 +164,7 @@ impl Limited {
 
     fn counted(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         let size = frame.data_ref().map_or(0, Bytes::len);
-        self.left = self.left.checked_sub(size).ok_or(BodyError::TooLarge(self.bounds.body))?;
+        self.left = self.left.checked_sub(size).ok_or(BodyError::TooLarge(self.most))?;
         self.arriving.add(size, &self.bounds)?;
         Ok(frame)
     }

@@ -8,13 +8,27 @@ use types::ErrorClass;
 
 use crate::Problem;
 
-/// Which route a request matched, told from inside the router to the outside, where the answer is measured.
+/// Which route a request matched, told from the inside to the outside, where the answer is measured.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Route(Arc<OnceLock<MatchedPath>>);
+pub(super) struct Route(Arc<OnceLock<Pattern>>);
+
+#[derive(Debug)]
+enum Pattern {
+    Matched(MatchedPath),
+    Named(Arc<str>),
+}
 
 impl Route {
     pub(super) fn pattern(&self) -> Option<&str> {
-        self.0.get().map(MatchedPath::as_str)
+        self.0.get().map(|pattern| match pattern {
+            Pattern::Matched(path) => path.as_str(),
+            Pattern::Named(name) => name,
+        })
+    }
+
+    /// Tells the name of a route that no router knows.
+    pub(super) fn named(&self, name: &Arc<str>) {
+        self.0.get_or_init(|| Pattern::Named(Arc::clone(name)));
     }
 }
 
@@ -32,7 +46,7 @@ pub(super) fn completed(router: Router) -> Router {
 fn told<B>(request: Request<B>) -> Request<B> {
     let extensions = request.extensions();
     if let (Some(Route(route)), Some(path)) = (extensions.get::<Route>(), extensions.get::<MatchedPath>()) {
-        route.get_or_init(|| path.clone());
+        route.get_or_init(|| Pattern::Matched(path.clone()));
     }
     request
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use runtime::{Env, Io};
-use service_auth::{Peer, Protocol, Secured};
+use service_auth::{Peer, Protocol, Secured, TlsError};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -100,16 +100,27 @@ impl Host {
     }
 
     async fn secured(&self, io: Io) -> Option<(Io, Option<Peer>, Protocol)> {
-        let Transport::Mtls(identity, alpn) = &self.transport else {
-            return Some((io, None, Protocol::Http1));
+        let handshake = async {
+            match &self.transport {
+                Transport::Plain => Ok((io, None, Protocol::Http1)),
+                Transport::Mtls(identity, alpn) => {
+                    let Secured { io, peer, protocol } = identity.accept(io, *alpn).await?;
+                    Ok((io, Some(Peer(peer)), protocol))
+                }
+                Transport::Tls(tls) => {
+                    let (io, protocol) = tls.accept(io).await?;
+                    Ok((io, None, protocol))
+                }
+            }
         };
-        let Ok(handshake) = timeout(self.limits.handshake, identity.accept(io, *alpn)).await else {
+        let Ok(secured) = timeout(self.limits.handshake, handshake).await else {
             tracing::debug!("a client did not finish its TLS handshake in time");
             return None;
         };
-        match handshake {
-            Ok(Secured { io, peer, protocol }) => Some((io, Some(Peer(peer)), protocol)),
+        match secured {
+            Ok(secured) => Some(secured),
             Err(error) => {
+                let error: TlsError = error;
                 tracing::debug!(%error, "a TLS handshake failed");
                 None
             }

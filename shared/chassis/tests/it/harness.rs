@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use chassis::{Bounds, Drained, Gate, Health, Inbound, Kind, Limits, Server, Stack, Transport};
+use chassis::{Bounds, Drained, Gate, Handler, Health, Inbound, Kind, Limits, Server, Stack, Transport};
 use runtime::{Clock, Env, Io, Listen, Listener, Net, Network, Random};
 use telemetry::{Metrics, Red};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -28,7 +28,7 @@ pub(crate) struct World {
 
 /// How the server under test differs from the ordinary.
 pub(crate) struct Setup {
-    pub(crate) router: Router,
+    pub(crate) handler: Handler,
     pub(crate) kind: Kind,
     pub(crate) transport: Transport,
     pub(crate) limits: Limits,
@@ -38,8 +38,12 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn of(router: Router) -> Self {
+        Self::answering(Handler::Routes(router))
+    }
+
+    pub(crate) fn answering(handler: Handler) -> Self {
         Self {
-            router,
+            handler,
             kind: Kind::Http,
             transport: Transport::Plain,
             limits: Limits::default(),
@@ -70,7 +74,7 @@ impl Setup {
         let inbound = Inbound::new(Stack {
             kind: self.kind,
             gate: Gate::OPEN,
-            router: self.router,
+            handler: self.handler,
             bounds: self.bounds,
             env: env.clone(),
             red: red.clone(),

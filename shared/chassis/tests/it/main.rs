@@ -4,6 +4,7 @@
 mod bad_bodies;
 mod bad_input;
 mod caller;
+mod front;
 mod harness;
 mod http2;
 mod inbound;

@@ -3,6 +3,8 @@ use std::path::PathBuf;
 
 use rustls::pki_types::pem;
 
+use types::Timestamp;
+
 use crate::{SpiffeId, SvidError};
 
 /// Why a certificate, key and roots are no identity. Each names the file, or the part where there are no
@@ -68,6 +70,16 @@ pub enum IdentityError {
         /// What is wrong.
         #[source]
         source: rustls::Error,
+    },
+    /// The certificate for the public does not hold now.
+    #[error("the certificate in {place} holds from {from} until {until}: it must hold now")]
+    NotInDate {
+        /// The file or part.
+        place: String,
+        /// Since when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
     },
     /// A replacement is somebody else's.
     #[error("the new certificate is {other}, and this process is {mine}")]

@@ -45,7 +45,7 @@ impl Source {
     }
 }
 
-fn read(path: &Path) -> Result<String, IdentityError> {
+pub(crate) fn read(path: &Path) -> Result<String, IdentityError> {
     fs::read_to_string(path).map_err(|source| IdentityError::Read { path: path.to_owned(), source })
 }
 
@@ -123,7 +123,7 @@ impl Material {
     }
 }
 
-fn protocols(alpn: Alpn) -> Vec<Vec<u8>> {
+pub(crate) fn protocols(alpn: Alpn) -> Vec<Vec<u8>> {
     match alpn {
         Alpn::H2 => vec![b"h2".to_vec()],
         Alpn::H2OrHttp1 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -171,7 +171,9 @@ fn client(
     Ok(config)
 }
 
-fn certificates((place, text): &(String, String)) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+pub(crate) fn certificates(
+    (place, text): &(String, String),
+) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     let certificates = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
     let certificates =
         certificates.map_err(|source| IdentityError::BrokenPem { place: place.clone(), source })?;
@@ -181,7 +183,9 @@ fn certificates((place, text): &(String, String)) -> Result<Vec<CertificateDer<'
     Ok(certificates)
 }
 
-fn private_key((place, text): &(String, SecretString)) -> Result<PrivateKeyDer<'static>, IdentityError> {
+pub(crate) fn private_key(
+    (place, text): &(String, SecretString),
+) -> Result<PrivateKeyDer<'static>, IdentityError> {
     PrivateKeyDer::from_pem_slice(text.expose_secret().as_bytes()).map_err(|error| match error {
         pem::Error::NoItemsFound => IdentityError::NoKey { place: place.clone() },
         source => IdentityError::BrokenPem { place: place.clone(), source },
@@ -199,7 +203,7 @@ fn roots(source: &(String, String), trust_domain: &TrustDomain) -> Result<RootCe
 }
 
 /// Our clock for rustls, which would otherwise ask the machine.
-struct WallTime(Clock);
+pub(crate) struct WallTime(pub(crate) Clock);
 
 impl TimeProvider for WallTime {
     fn current_time(&self) -> Option<UnixTime> {

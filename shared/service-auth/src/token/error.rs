@@ -44,6 +44,9 @@ pub enum TokenError {
     /// Its time is over.
     #[error("has expired")]
     Expired,
+    /// What it was made for has ended before it.
+    #[error("has been taken back")]
+    Revoked,
     /// Its time has not come.
     #[error("is not valid yet")]
     NotYet,

@@ -14,6 +14,8 @@ mod identity;
 #[cfg(test)]
 mod local_ca;
 #[cfg(test)]
+mod public;
+#[cfg(test)]
 mod token_claims;
 #[cfg(test)]
 mod token_form;

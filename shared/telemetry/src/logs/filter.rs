@@ -90,7 +90,9 @@ fn parse(text: &str) -> Result<Targets, LogsError> {
         return Err(LogsError::Word(word.to_owned()));
     }
     let asked = if text.trim().is_empty() { "" } else { &format!("{text},") };
-    format!("{BASE},{asked}{SPANS}").parse().map_err(|source| LogsError::Filter { filter: text.to_owned(), source })
+    format!("{BASE},{asked}{SPANS}")
+        .parse()
+        .map_err(|source| LogsError::Filter { filter: text.to_owned(), source })
 }
 
 #[cfg(test)]

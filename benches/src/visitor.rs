@@ -1,0 +1,63 @@
+//! A person's program: plain HTTP to the gateway.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result, ensure};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use runtime::Env;
+use serde_json::{Value, json};
+
+/// One connection.
+pub(crate) struct Visitor(SendRequest<Full<Bytes>>);
+
+const EMAIL: &str = "ada@example.com";
+const PASSWORD: &str = "correct horse battery";
+
+impl Visitor {
+    pub(crate) async fn connect(env: &Env, addr: SocketAddr) -> Result<Self> {
+        let io = env.net.dial(&addr.to_string()).await?;
+        let (connection, driver) = handshake(TokioIo::new(io)).await?;
+        // Whoever still asks when it has ended is told by the sender.
+        env.tasks.spawn("connection", async move { drop(driver.await) });
+        Ok(Self(connection))
+    }
+
+    /// Makes Ada's account; whether it was made now.
+    pub(crate) async fn register(&mut self) -> Result<bool> {
+        let body = json!({"email": EMAIL, "name": "Ada", "password": PASSWORD});
+        Ok(self.post("/auth/register", &body).await?.0 == StatusCode::CREATED)
+    }
+
+    /// Logs Ada in; her access token.
+    pub(crate) async fn log_in(&mut self) -> Result<String> {
+        let body = json!({"email": EMAIL, "password": PASSWORD});
+        let (status, answer) = self.post("/auth/login", &body).await?;
+        ensure!(status == StatusCode::OK, "the login was answered {status}: {answer}");
+        answer["access_token"].as_str().map(str::to_owned).context("no access_token")
+    }
+
+    /// Reads the account that `bearer` is for.
+    pub(crate) async fn me(&mut self, bearer: &str) -> Result<StatusCode> {
+        let request = Request::get("/users/me").header(HOST, "localhost").header(AUTHORIZATION, bearer);
+        Ok(self.send(request.body(Full::default())?).await?.0)
+    }
+
+    async fn post(&mut self, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
+        let request = Request::builder().method(Method::POST).uri(path).header(HOST, "localhost");
+        let request = request.header(CONTENT_TYPE, "application/json").body(Full::from(body.to_string()))?;
+        let (status, body) = self.send(request).await?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes)> {
+        self.0.ready().await?;
+        let response = self.0.send_request(request).await?;
+        let status = response.status();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    }
+}

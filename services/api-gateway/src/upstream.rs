@@ -1,0 +1,91 @@
+//! A request on its way to a service, and the answer on its way back: both as they come, nothing is kept.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use chassis::{BodyError, Problem};
+use http::Request;
+use http_body::{Frame, SizeHint};
+use runtime::Deadline;
+use service_client::{HttpClient, Outbound, Proxied, SendError};
+use tokio::time::{Sleep, sleep};
+use types::{ErrorClass, ServiceName};
+
+use crate::headers;
+
+/// A service that requests are passed to.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    client: HttpClient<Body>,
+}
+
+/// From one part of an answer to the next. A stream that has nothing to tell says so more often.
+const PAUSE: Duration = Duration::from_secs(60);
+
+impl Upstream {
+    pub(crate) fn new(outbound: &Outbound, service: &ServiceName) -> Self {
+        Self { client: outbound.http(service) }
+    }
+
+    /// What the service answers to `request`, of which it is told `deadline` for the head.
+    pub(crate) async fn pass(&self, request: Request<Body>, deadline: Deadline) -> Result<Response, Problem> {
+        let answer = self.client.send(request, deadline).await.map_err(problem)?;
+        if answer.status().is_informational() {
+            let detail = "a service wants to speak another protocol, which nobody has asked for";
+            return Err(Problem::new(ErrorClass::Internal, detail));
+        }
+        let (mut head, body) = answer.into_parts();
+        headers::strip_answer(&mut head.headers);
+        Ok(Response::from_parts(head, Body::new(Flowing { body, paused: None })))
+    }
+}
+
+/// A request that did not come whole is its sender's mistake, and is answered as one.
+fn problem(error: SendError) -> Problem {
+    match BodyError::among(&error) {
+        Some(error) => error.problem(),
+        None => error.into(),
+    }
+}
+
+/// The body of an answer, which ends when nothing of it comes for too long.
+struct Flowing {
+    body: Proxied<Body>,
+    paused: Option<Pin<Box<Sleep>>>,
+}
+
+/// A service began an answer and did not go on with it.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing of the answer came for {PAUSE:?}")]
+struct Paused;
+
+impl http_body::Body for Flowing {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let flowing = self.get_mut();
+        if let Poll::Ready(frame) = Pin::new(&mut flowing.body).poll_frame(cx) {
+            flowing.paused = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        ready!(flowing.paused.get_or_insert_with(|| Box::pin(sleep(PAUSE))).as_mut().poll(cx));
+        Poll::Ready(Some(Err(Paused.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,60 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::town::Town;
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_does_not_answer_is_waited_for_as_long_as_its_route_says() {
+    let routes = [("ROUTES", "/users user user-service timeout=2s, /auth public auth-service")];
+    Town::with(&routes, async |town| {
+        let (_, header) = town.somebody();
+        let began = Instant::now();
+        let late = town.get("/users/stuck", &header).await;
+        assert_eq!(late.problem().0, 504);
+        assert!((2..3).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+        town.shop.is_left().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_client_leaves_is_given_up_at_the_service_too() {
+    Town::tell(async |town| {
+        let (_, header) = town.somebody();
+        let mut visitor = town.visitor().await;
+        visitor.send(format!("GET /users/stuck HTTP/1.1\r\nhost: a\r\n{header}\r\n")).await;
+        town.shop.is_reached().await;
+        drop(visitor);
+        town.shop.is_left().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_away_costs_its_own_paths_only() {
+    Town::tell(async |town| {
+        let (_, header) = town.somebody();
+        town.shop_ends.cancel();
+        let away = async { town.get("/users/echo", &header).await };
+        let mut reply = away.await;
+        while reply.status() == 200 {
+            reply = town.get("/users/echo", &header).await;
+        }
+        assert_eq!((reply.problem().0, reply.header("retry-after")), (503, Some("1")));
+        assert_eq!(town.get("/auth/echo", "").await.status(), 200);
+        let health = async {
+            loop {
+                let told = town.get("/health", "").await.json();
+                if told["services"]["user-service"] != "ok" {
+                    return told;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let told = health.await;
+        assert_eq!(told["services"]["auth-service"], "ok", "{told}");
+        assert!(!told.to_string().contains("127.0.0.1"), "no addresses: {told}");
+    })
+    .await;
+}

@@ -1,0 +1,75 @@
+//! Who answers what a listener lets through.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+use http::request::Parts;
+use telemetry::TraceContext;
+
+use super::RequestId;
+use super::body::UnreadBody;
+use super::routes::Route;
+use crate::Problem;
+
+/// Who answers what a listener lets through.
+#[derive(Clone, Debug)]
+pub enum Handler {
+    /// Routes, each with a handler of its own that reads requests and writes answers.
+    Routes(Router),
+    /// One function for all requests, which passes them on: what it answers goes out as it is.
+    Raw(RawHandler),
+}
+
+/// A function that answers every request of a listener. It bounds its time itself. Clones are the same.
+#[derive(Clone)]
+pub struct RawHandler(Arc<dyn Fn(Arrival) -> Answering + Send + Sync>);
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
+
+/// A request as a raw handler gets it.
+#[derive(Debug)]
+pub struct Arrival {
+    /// All but its body, as it came and within the rules of HTTP.
+    pub head: Parts,
+    /// Its body.
+    pub body: UnreadBody,
+    /// The other end of its connection.
+    pub addr: SocketAddr,
+    /// Its name.
+    pub id: RequestId,
+    /// The span that is measured here; what goes to a service names it as the parent.
+    pub trace: TraceContext,
+    pub(super) route: Route,
+}
+
+impl RawHandler {
+    /// The function `handle`.
+    pub fn new<F>(handle: impl Fn(Arrival) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Response, Problem>> + Send + 'static,
+    {
+        Self(Arc::new(move |arrival| Box::pin(handle(arrival))))
+    }
+
+    pub(super) async fn answer(&self, arrival: Arrival) -> Result<Response, Problem> {
+        (self.0)(arrival).await
+    }
+}
+
+impl Arrival {
+    /// Tells under which name the request is measured: one of few, whatever callers send.
+    pub fn matched(&self, route: &Arc<str>) {
+        self.route.named(route);
+    }
+}
+
+impl fmt::Debug for RawHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RawHandler")
+    }
+}
