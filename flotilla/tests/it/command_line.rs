@@ -104,6 +104,11 @@ async fn it_explains_itself() {
       70   a fault of the program or a damaged file, or the drain took longer than DRAIN_TIMEOUT
       130  ended at once by a second signal
     ");
+    assert_eq!(answer(&["--version"]).await, format!("0\nflotilla {}\n", chassis::VERSION));
+}
+
+#[tokio::test]
+async fn what_operators_ask_is_explained() {
     insta::assert_snapshot!(answer(&["operations", "--help"]).await, @r"
     0
     Ask running services, or tell them something, as the operator
@@ -159,7 +164,6 @@ async fn it_explains_itself() {
       70   a fault of the program or of a service
       130  ended by Ctrl-C
     ");
-    assert_eq!(answer(&["--version"]).await, format!("0\nflotilla {}\n", chassis::VERSION));
 }
 
 #[tokio::test]
