@@ -77,11 +77,13 @@ pub(crate) async fn set_log_level(
     filter: &str,
     services: &[ServiceName],
 ) -> Result<(), Error> {
-    let instances = operator.known.of_services(services)?;
+    let asked = operator.known.of_services(services)?;
+    // Where the log is one, it is every service's.
+    let instances = if operator.known.share_a_process { operator.known.of_services(&[])? } else { asked };
     let mut table = Columns::under(["SERVICE", "INSTANCE", "LOG", "BEFORE"]);
     let (mut before, mut refused) = (None, None);
     for instance in instances {
-        // Where the log is one, the first change was all of it.
+        // And the first change was all of it.
         if before.is_none() || !operator.known.share_a_process {
             match set_filter(operator, instance, filter).await {
                 Ok(previous) => before = Some(previous),

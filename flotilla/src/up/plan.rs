@@ -23,6 +23,7 @@ struct Unsealed(auth_service::Config);
 
 impl Unsealed {
     fn read(database: database::Config, settings: &mut Settings) -> Self {
+        settings.bring("SIGNING_KEY_SECRET");
         let nothing = SealingKey::new(&[0; SealingKey::LENGTH]);
         Self(auth_service::Config::with_database(database, nothing, settings))
     }

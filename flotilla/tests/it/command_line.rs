@@ -108,11 +108,74 @@ async fn it_explains_itself() {
 }
 
 #[tokio::test]
+async fn what_operators_ask_is_explained() {
+    insta::assert_snapshot!(answer(&["operations", "--help"]).await, @r"
+    0
+    Ask running services, or tell them something, as the operator
+
+    Usage: flotilla operations [OPTIONS] <COMMAND>
+
+    Commands:
+      status     Tell how every instance is
+      log-level  Change what every instance logs, until its process ends
+      keys       The keys that sign access tokens
+      authz      Tell who may call what
+      help       Print this message or the help of the given subcommand(s)
+
+    Options:
+          --endpoint <SERVICE=HOST:PORT>  The gRPC address of an instance, such as user-service=127.0.0.1:50051; may be given several times
+          --data-dir <DIR>                Where the data of `flotilla up` is kept [default: data]
+      -h, --help                          Print help
+
+    Asked are the instances that --endpoint names, else those of SERVICES_STATIC, else the `flotilla up` that runs in the
+    data directory. They see the operator's certificate, which is in the directory that FLOTILLA_IDENTITY_DIR names, else in
+    the directory `operator` of the data directory.
+
+    Exit codes:
+      0    done
+      64   wrong usage or settings, or a service refuses
+      69   a service does not answer, or not now; the same command may succeed later
+      70   a fault of the program or of a service
+      130  ended by Ctrl-C
+    ");
+    insta::assert_snapshot!(answer(&["operators", "add", "-h"]).await, @r"
+    0
+    Make an operator: of an account that is there, or else of a new one, whose password is read from stdin
+
+    Usage: flotilla operators add [OPTIONS] <EMAIL>
+
+    Arguments:
+      <EMAIL>  The e-mail address
+
+    Options:
+          --name <NAME>                   What a new account's owner is called; else what stands before the @
+          --endpoint <SERVICE=HOST:PORT>  The gRPC address of an instance, such as user-service=127.0.0.1:50051; may be given several times
+          --data-dir <DIR>                Where the data of `flotilla up` is kept [default: data]
+      -h, --help                          Print help
+
+    Asked are the instances that --endpoint names, else those of SERVICES_STATIC, else the `flotilla up` that runs in the
+    data directory. They see the operator's certificate, which is in the directory that FLOTILLA_IDENTITY_DIR names, else in
+    the directory `operator` of the data directory.
+
+    Exit codes:
+      0    done
+      64   wrong usage or settings, or a service refuses
+      69   a service does not answer, or not now; the same command may succeed later
+      70   a fault of the program or of a service
+      130  ended by Ctrl-C
+    ");
+}
+
+#[tokio::test]
 async fn a_service_explains_its_settings() {
-    let help = answer(&["run", "user-service", "--help"]).await;
-    assert!(help.starts_with("0\nuser-service ") && help.contains("DATABASE_URL  "), "{help}");
-    let version = answer(&["run", "user-service", "--version"]).await;
-    assert_eq!(version, format!("0\nuser-service {}\n", chassis::VERSION));
+    let services =
+        [("user-service", "DATABASE_URL"), ("auth-service", "SIGNING_KEY_SECRET"), ("api-gateway", "ROUTES")];
+    for (service, setting) in services {
+        let help = answer(&["run", service, "--help"]).await;
+        assert!(help.starts_with(&format!("0\n{service} ")) && help.contains(setting), "{help}");
+        let version = answer(&["run", service, "--version"]).await;
+        assert_eq!(version, format!("0\n{service} {}\n", chassis::VERSION));
+    }
 }
 
 #[tokio::test]

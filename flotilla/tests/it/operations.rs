@@ -81,6 +81,8 @@ async fn what_is_logged_is_changed_while_it_runs() {
     // The next connection is talked about, by a library that logs through another crate than we do.
     assert!(answer(dir.path(), &running, &["status"]).await.contains("info,rustls=debug"));
     running.program.stderr.with(" DEBUG user-service rustls::server").await;
+    let of_one = answer(dir.path(), &running, &["log-level", "info", "auth-service"]).await;
+    assert!(of_one.contains("user-service"), "all of them share the log: {of_one}");
     insta::assert_snapshot!(answer(dir.path(), &running, &["log-level", "loud"]).await, @r"
     64
     flotilla: api-gateway at <api-gateway grpc>: `loud` is no log filter: must be off, error, warn, info, debug, trace or TARGET=LEVEL

@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::alone::user_service;
+use crate::processes::free_ports;
 use crate::program::{flotilla, told};
 use crate::together::{FREE, Running, up_in};
+use crate::visitor::Visitor;
 
 #[tokio::test]
 async fn a_service_without_settings_names_all_that_is_missing_at_once() {
@@ -75,6 +77,7 @@ async fn a_platform_reads_no_engine_and_no_port_from_its_environment() {
         ("BIND_ADDRESS", "::9"),
         ("ADMIN_BIND_ADDRESS", "::9"),
     ]);
+    command.envs([("SIGNING_KEY_SECRET", "none"), ("SERVICES_STATIC", "none")]);
     command.envs([("TLS_CERT_FILE", "gone"), ("TLS_KEY_FILE", "gone"), ("TLS_CA_FILE", "gone")]);
     command.envs([
         ("TRUST_DOMAIN", "no domain"),
@@ -104,6 +107,8 @@ tls_cert_file = \"tls.crt\"
 log_level = \"debug\"
 compute_threads = 1
 http_prt = 1
+[auth-service]
+signing_key_secret_file = \"secret\"
 [flotilla]
 argon2_iterations = 2
 ";
@@ -111,9 +116,10 @@ argon2_iterations = 2
     let (code, _, text) = told(&mut up_in(dir.path())).await;
     assert_eq!(code, Some(64));
     insta::assert_snapshot!(text, @r"
-    flotilla: 9 settings are wrong:
+    flotilla: 10 settings are wrong:
+      signing_key_secret_file (flotilla.toml:13): `flotilla up` brings its own engines and identities, this belongs to `flotilla run SERVICE`
       database_url (flotilla.toml:1): `flotilla up` brings its own engines and identities, this belongs to `flotilla run SERVICE`
-      argon2_iterations (flotilla.toml:13): has no effect in this section, must be at the top level
+      argon2_iterations (flotilla.toml:15): has no effect in this section, must be at the top level
       trust_domain (flotilla.toml:2): `flotilla up` brings its own engines and identities, this belongs to `flotilla run SERVICE`
       compute_threads (flotilla.toml:10): has no effect in this section, must be at the top level
       db_password_file (flotilla.toml:7): `flotilla up` brings its own engines and identities, this belongs to `flotilla run SERVICE`
@@ -152,11 +158,41 @@ async fn a_port_that_is_taken_is_unavailable() {
     let (code, _, text) = told(&mut up_in(dir.path())).await;
     let told_so = format!("flotilla: listening on {addr} (http): Address already in use (os error 98)\n");
     assert_eq!((code, text.lines().last()), (Some(69), told_so.lines().last()), "{text}");
+    std::fs::remove_file(dir.path().join("flotilla.toml")).unwrap();
+    let (code, _, text) = told(up_in(dir.path()).args(["--public", &addr.to_string()])).await;
+    assert_eq!(code, Some(69));
+    assert!(text.contains(&format!("flotilla: listening on {addr} (public): ")), "{text}");
     let url = format!("sqlite:{}", dir.path().join("alone.db").display());
     let mut alone = user_service(dir.path(), &url);
     let (code, _, text) = told(alone.env("ADMIN_PORT", addr.port().to_string())).await;
     assert_eq!(code, Some(69));
     assert!(text.contains(&format!("user-service: listening on {addr} (admin): ")), "{text}");
+}
+
+#[tokio::test]
+async fn the_public_is_let_in_where_it_is_said_and_beyond_this_machine_only_with_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let [[port]] = free_ports();
+    let asked = format!("127.0.0.1:{port}");
+    let running = Running::started(dir.path(), up_in(dir.path()).args(["--public", &asked])).await;
+    let public = running.services["api-gateway"].http;
+    assert_eq!(public.to_string(), asked);
+    assert_eq!(Visitor::of(public).register("ada@example.com").await.unwrap().0, 201);
+    assert_eq!(running.program.code_after("TERM").await, Some(0));
+    let (code, _, text) = told(up_in(dir.path()).args(["--public", "0.0.0.0:0"])).await;
+    assert_eq!(code, Some(64));
+    insta::assert_snapshot!(text, @r"
+    flotilla: 2 settings are wrong:
+      PUBLIC_TLS_CERT_FILE: not set, must be a PEM file with the certificate for the public and its chain, because PUBLIC_BIND_ADDRESS is not loopback, unless PUBLIC_TLS is terminated
+      PUBLIC_TLS_KEY_FILE: not set, must be a PEM file with the key of PUBLIC_TLS_CERT_FILE
+    ");
+    let (code, _, text) = told(up_in(dir.path()).args(["--public", "localhost"])).await;
+    assert_eq!(code, Some(64));
+    insta::assert_snapshot!(text, @r"
+    error: invalid value 'localhost' for '--public <IP:PORT>': invalid socket address syntax
+
+    For more information, try '--help'.
+    ");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ mod notation;
 mod secrets;
 mod vars;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use types::ServiceName;
@@ -57,6 +57,7 @@ pub struct Settings {
     service: ServiceName,
     sources: Sources,
     asked: BTreeMap<&'static str, Asked>,
+    brought: BTreeSet<String>,
     errors: Vec<SettingError>,
 }
 
@@ -92,7 +93,7 @@ impl Layer {
 impl Settings {
     /// The settings of `service`, whose section in the file applies.
     pub fn new(service: ServiceName, sources: Sources) -> Self {
-        Self { service, sources, asked: BTreeMap::new(), errors: Vec::new() }
+        Self { service, sources, asked: BTreeMap::new(), brought: BTreeSet::new(), errors: Vec::new() }
     }
 
     /// The service whose settings these are.

@@ -6,6 +6,7 @@ use types::ServiceName;
 
 use super::check::{self, Names};
 use super::file::Entry;
+use super::secrets::file_of;
 use super::{
     Configure as _, SettingError, SettingErrors, Settings, Sources, database_config, discovery_config,
 };
@@ -19,6 +20,13 @@ impl Sources {
         let engines = engines();
         let is_other = |name: &str| engines.contains(name) || !Shared::reads_from_environment(name);
         Self { vars: self.vars.without(is_other), ..self }
+    }
+}
+
+impl Settings {
+    /// Notes that what shares a process with the service brings its secret `name`, whatever is set.
+    pub fn bring(&mut self, name: &str) {
+        self.brought.extend([name.to_owned(), file_of(name)]);
     }
 }
 
@@ -50,7 +58,12 @@ impl Shared {
         let keys = |settings: &Settings| settings.names().map(|name| name.to_ascii_lowercase()).collect();
         let sections = all.iter().map(|settings| (settings.service.to_string(), keys(settings)));
         let sections: BTreeMap<String, BTreeSet<String>> = sections.collect();
-        Self { engines: engines(), anywhere: sections.values().flatten().cloned().collect(), sections }
+        let engines = engines().into_iter().chain(all.iter().flat_map(|settings| settings.brought.clone()));
+        Self {
+            engines: engines.collect(),
+            anywhere: sections.values().flatten().cloned().collect(),
+            sections,
+        }
     }
 
     /// Whether an environment has a say in `name`: it has no sections, and services that share a process cannot
