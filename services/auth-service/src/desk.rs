@@ -4,6 +4,7 @@ mod error;
 mod refreshing;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::Platform;
 use database::{Batch, CommitError, Database};
@@ -41,11 +42,18 @@ pub(crate) struct Desk {
     pub(crate) random: Random,
 }
 
+/// An access token and how long it is good.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) token: SecretString,
+    pub(crate) lifetime: Duration,
+}
+
 /// What somebody gets who has logged in.
 #[derive(Debug)]
 pub(crate) struct Grant {
-    /// The access token.
-    pub(crate) access: SecretString,
+    /// What opens the platform for now.
+    pub(crate) access: Access,
     /// What brings the next one.
     pub(crate) refresh: RefreshToken,
 }
@@ -149,23 +157,23 @@ impl Desk {
             expires_at: self.lifetimes.expiry(now, now),
             origin,
         };
-        let access = self.access_token(account, session.id, now);
+        let access = self.access_token(account, session.id, now, session.expires_at);
         let mut batch = Batch::new();
         store::begin(&mut batch, &session, name, &refresh.hash());
         match self.database.commit(batch, deadline).await {
             // What was proven may be true no more: the password has changed meanwhile, or the account is gone.
             Err(CommitError::Count { .. }) => Err(DeskError::Crowded),
-            Err(error) => Err(error.into()),
-            Ok(()) => {
-                self.feed.written();
+            outcome => {
+                outcome?;
                 Ok(Grant { access, refresh })
             }
         }
     }
 
-    /// The access token of `session`, made before what it belongs to is written: of a session that ends later, no token
-    /// is younger than its end.
-    fn access_token(&self, account: Account, session: SessionId, now: Timestamp) -> SecretString {
+    /// The access token of a session that ends at `until` unless it is used again. It is made before what it belongs to
+    /// is written: where the session is ended later, no token is younger than that.
+    fn access_token(&self, account: Account, session: SessionId, now: Timestamp, until: Timestamp) -> Access {
+        let expires_at = until.min(now.after(ACCESS_LIFETIME));
         let claims = Claims {
             user: account.id,
             session,
@@ -174,9 +182,9 @@ impl Desk {
             id: self.ids.uuid(),
             issued_at: now,
             not_before: now,
-            expires_at: now.after(ACCESS_LIFETIME),
+            expires_at,
         };
-        self.keys.sign(&self.issuer, &claims).into()
+        Access { token: self.keys.sign(&self.issuer, &claims).into(), lifetime: expires_at.since(now) }
     }
 
     /// Ends the session of a refresh token, whether that is still good or not. Without one there is nothing to end.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use database::{Database, ReadError};
 use runtime::{Clock, Deadline};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use types::Timestamp;
 use uuid::Uuid;
@@ -40,9 +40,14 @@ struct Seen {
 impl Feed {
     /// What another replica wrote is seen this much later.
     const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
-    /// How far a look goes back behind what was seen: a batch is visible when it has committed, which may be as much
-    /// later than it was dated as a request lasts, and the clocks of replicas differ.
+    /// However often something is written, those who wait for the database have it in between.
+    const PACE: Duration = Duration::from_millis(20);
+    /// How far a look goes back behind what was seen: a batch is visible when it has committed, which is so much later
+    /// than it was dated as a rule, and the clocks of replicas differ by less.
+    const SHORT_OVERLAP: Duration = Duration::from_secs(2);
+    /// … and how far, once in a while, for the exceptions: no request lasts longer, and no clock is so wrong.
     const OVERLAP: Duration = Duration::from_secs(60);
+    const BETWEEN_LONG_LOOKS: Duration = Duration::from_secs(5);
     /// A page of a look.
     const PAGE: u32 = 1_000;
     /// A look that takes longer finds the database as good as away.
@@ -60,9 +65,12 @@ impl Feed {
 
     /// Reads what is new until `stop`. Whoever watches hears nothing while it cannot be read.
     pub(crate) async fn keep_reading(self, stop: CancellationToken) {
-        let mut fails = false;
+        let (mut fails, mut long) = (false, None);
+        let is_due = |long: Instant| long.elapsed() >= Self::BETWEEN_LONG_LOOKS;
         loop {
-            let look = self.look();
+            let began = Instant::now();
+            let is_long = long.is_none_or(is_due);
+            let look = self.look(if is_long { Self::OVERLAP } else { Self::SHORT_OVERLAP });
             let Some(looked) = stop.run_until_cancelled(look).await else { return };
             match &looked {
                 Err(error) if !fails => tracing::warn!(%error, "the revocations cannot be read"),
@@ -70,17 +78,24 @@ impl Feed {
                 _ => {}
             }
             fails = looked.is_err();
-            let woken = timeout(Self::BETWEEN_LOOKS, self.0.written.notified());
-            // Either way there may be something to see.
-            if stop.run_until_cancelled(woken).await.is_none() {
+            if is_long && !fails {
+                long = Some(began);
+            }
+            if stop.run_until_cancelled(self.next_look()).await.is_none() {
                 return;
             }
         }
     }
 
-    async fn look(&self) -> Result<(), ReadError> {
+    async fn next_look(&self) {
+        sleep(Self::PACE).await;
+        // Either way there may be something to see.
+        drop(timeout(Self::BETWEEN_LOOKS, self.0.written.notified()).await);
+    }
+
+    async fn look(&self, overlap: Duration) -> Result<(), ReadError> {
         let (now, deadline) = (self.0.clock.now(), Deadline::within(Self::PATIENCE));
-        let mut after = (self.0.seen.borrow().newest.before(Self::OVERLAP), Uuid::nil());
+        let mut after = (self.0.seen.borrow().newest.before(overlap), Uuid::nil());
         let mut found = Vec::new();
         loop {
             let page = store::recorded_since(&self.0.database, after, now, Self::PAGE, deadline).await?;
@@ -110,7 +125,8 @@ impl Seen {
     fn take(&mut self, found: Vec<Revocation>, now: Timestamp) {
         self.by_arrival.retain(|_, revocation| revocation.until > now);
         for revocation in found {
-            self.newest = self.newest.max(revocation.recorded_at);
+            // A clock that is ahead must not hide what others write.
+            self.newest = self.newest.max(revocation.recorded_at.min(now));
             if self.ids.insert(revocation.id) {
                 self.by_arrival.insert(self.arrived, revocation);
                 self.arrived += 1;
@@ -221,12 +237,12 @@ mod tests {
             let (feed, mut watch) = (world.feed(), world.feed().watch(Timestamp::default()));
             watch.seen = feed.0.seen.subscribe();
             world.revoke(1, START).await;
-            feed.look().await.unwrap();
+            feed.look(Feed::OVERLAP).await.unwrap();
             let told = next(&mut watch).await;
             assert_eq!((ids(&told), told.cursor), (vec![1], START));
             assert_eq!(told.revocations[0].subject, Subject::User(ADA, 2));
             for _ in 0..2 {
-                feed.look().await.unwrap();
+                feed.look(Feed::OVERLAP).await.unwrap();
             }
             assert_eq!(watch.take().0, []);
             assert_eq!(ids(&next(&mut feed.watch(Timestamp::default())).await), [1]);
@@ -239,13 +255,27 @@ mod tests {
         World::on_sqlite(async |world| {
             let feed = world.feed();
             world.revoke(1, START).await;
-            feed.look().await.unwrap();
+            feed.look(Feed::OVERLAP).await.unwrap();
             let mut watch = feed.watch(Timestamp::default());
             let cursor = next(&mut watch).await.cursor;
             world.revoke(2, START.before(SECOND * 59)).await;
-            feed.look().await.unwrap();
+            feed.look(Feed::OVERLAP).await.unwrap();
             assert_eq!(ids(&next(&mut watch).await), [2]);
             assert_eq!(ids(&next(&mut feed.watch(cursor)).await), [1, 2], "a reconnect reaches as far back");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn the_clock_of_one_that_is_ahead_hides_nothing_of_the_others() {
+        World::on_sqlite(async |world| {
+            let (feed, hour) = (world.feed(), SECOND * 3_600);
+            let mut watch = feed.watch(Timestamp::default());
+            for (id, at) in [(1, START.after(hour)), (2, START)] {
+                world.revoke(id, at).await;
+                feed.look(Feed::SHORT_OVERLAP).await.unwrap();
+                assert_eq!(ids(&next(&mut watch).await), [id]);
+            }
         })
         .await;
     }
@@ -257,7 +287,7 @@ mod tests {
             for (id, before) in [(1, SECOND * 300), (2, SECOND * 30), (3, Duration::ZERO)] {
                 world.revoke(id, START.before(before)).await;
             }
-            feed.look().await.unwrap();
+            feed.look(Feed::OVERLAP).await.unwrap();
             assert_eq!(ids(&next(&mut feed.watch(Timestamp::default())).await), [1, 2, 3]);
             assert_eq!(ids(&next(&mut feed.watch(START)).await), [2, 3]);
         })
@@ -269,7 +299,7 @@ mod tests {
         World::on_sqlite(async |world| {
             let feed = world.feed();
             world.revoke(1, START).await;
-            feed.look().await.unwrap();
+            feed.look(Feed::OVERLAP).await.unwrap();
             let until = Ending::at(START).until;
             feed.0.seen.send_modify(|seen| seen.take(Vec::new(), until));
             assert_eq!((feed.0.seen.borrow().by_arrival.len(), feed.0.seen.borrow().ids.len()), (0, 0));

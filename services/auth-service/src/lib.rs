@@ -1,22 +1,22 @@
 //! Logging in: sessions, and the access tokens that every service believes.
 
-mod accounts;
+pub mod config;
+mod http;
+mod grpc;
 mod asking;
+mod desk;
+mod limits;
+mod session;
+mod refresh_token;
+mod refresh;
+mod revocation;
+mod keys;
+mod store;
+mod accounts;
 mod background;
 mod changes;
-pub mod config;
-mod desk;
 mod feed;
-mod grpc;
 mod housekeeping;
-mod http;
-mod keys;
-mod limits;
-mod refresh;
-mod refresh_token;
-mod revocation;
-mod session;
-mod store;
 mod tally;
 
 use std::time::Duration;

@@ -50,3 +50,32 @@ fn label<T>(outcome: &Result<T, DeskError>) -> Labels<1> {
     };
     [("outcome", outcome)]
 }
+
+#[cfg(test)]
+mod tests {
+    use types::ServiceName;
+
+    use super::*;
+
+    #[test]
+    fn each_outcome_is_counted_by_what_it_means() {
+        let metrics = Metrics::new(&ServiceName::new("auth-service"), "test");
+        let tally = Tally::new(&metrics);
+        tally.logged_in(&Ok(()));
+        for error in [DeskError::WrongCredentials, DeskError::WrongCredentials, DeskError::Crowded] {
+            tally.logged_in::<()>(&Err(error));
+        }
+        tally.refreshed::<()>(&Err(DeskError::BadToken));
+        tally.reused();
+        let text = metrics.render();
+        for line in [
+            r#"flotilla_logins_total{service="auth-service",outcome="granted"} 1"#,
+            r#"flotilla_logins_total{service="auth-service",outcome="refused"} 2"#,
+            r#"flotilla_logins_total{service="auth-service",outcome="failed"} 1"#,
+            r#"flotilla_refreshes_total{service="auth-service",outcome="refused"} 1"#,
+            r#"flotilla_refresh_tokens_reused_total{service="auth-service"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+}

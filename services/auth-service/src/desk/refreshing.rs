@@ -65,8 +65,8 @@ impl Desk {
         asking: &Asking,
     ) -> Result<Grant, DeskError> {
         let (now, refresh) = (self.clock.now(), RefreshToken::generate(&self.random));
-        let access = self.access_token(account, presented.session, now);
         let expires_at = self.lifetimes.expiry(presented.created_at, now);
+        let access = self.access_token(account, presented.session, now, expires_at);
         let renewed = Renewed { version: account.version, token: refresh.hash(), now, expires_at };
         let mut batch = Batch::new();
         match void {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use types::SessionId;
 
 use crate::desk::Grant;
-use crate::session::{ACCESS_LIFETIME, Session};
+use crate::session::Session;
 
 /// A new account.
 #[derive(Serialize)]
@@ -37,9 +37,9 @@ pub(super) struct Tokens<'a> {
 impl<'a> From<&'a Grant> for Tokens<'a> {
     fn from(grant: &'a Grant) -> Self {
         Self {
-            access_token: grant.access.expose_secret(),
+            access_token: grant.access.token.expose_secret(),
             token_type: "Bearer",
-            expires_in: ACCESS_LIFETIME.as_secs(),
+            expires_in: grant.access.lifetime.as_secs(),
             refresh_token: grant.refresh.reveal(),
         }
     }

@@ -191,7 +191,12 @@ async fn a_session_that_is_not_used_ends_and_one_that_is_used_ends_at_last() {
         assert!(is_over(&client, &[&idle]).await);
         world.pass(DAY * 5);
         used = client.refresh(&used).await;
-        world.pass(DAY);
+        world.pass(DAY - Duration::from_secs(5 * 60));
+        let last = client.try_refresh(&used.refresh).await;
+        let left = last.body["expires_in"].as_u64().unwrap();
+        assert!(left <= 5 * 60, "no access token outlives the session: {left}");
+        used = last.tokens();
+        world.pass(Duration::from_secs(5 * 60));
         assert!(is_over(&client, &[&used]).await);
     })
     .await;
