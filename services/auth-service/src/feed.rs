@@ -112,8 +112,8 @@ impl Feed {
 
     /// Watches what was recorded since `since` and what comes.
     pub(crate) fn watch(&self, since: Timestamp) -> Watch {
-        let seen = self.0.seen.subscribe();
-        Watch { seen, next: 0, since: since.before(Self::OVERLAP), cursor: since, spoke: None }
+        let (seen, clock) = (self.0.seen.subscribe(), self.0.clock.clone());
+        Watch { seen, clock, next: 0, since: since.before(Self::OVERLAP), cursor: since, spoke: None }
     }
 }
 
@@ -152,6 +152,7 @@ impl Seen {
 /// Somebody who is told of every revocation once.
 pub(crate) struct Watch {
     seen: watch::Receiver<Seen>,
+    clock: Clock,
     next: u64,
     since: Timestamp,
     cursor: Timestamp,
@@ -191,14 +192,14 @@ impl Watch {
         }
     }
     fn take(&mut self) -> (Vec<Revocation>, bool) {
-        let seen = self.seen.borrow_and_update();
+        let (seen, now) = (self.seen.borrow_and_update(), self.clock.now());
         let mut taken = Vec::new();
         for (arrival, revocation) in seen.by_arrival.range(self.next..) {
             if taken.len() == Self::MOST {
                 break;
             }
             self.next = arrival + 1;
-            if revocation.recorded_at >= self.since {
+            if revocation.recorded_at >= self.since && revocation.until > now {
                 taken.push(revocation.clone());
             }
         }
@@ -311,7 +312,8 @@ mod tests {
     async fn silence_is_broken_while_the_revocations_are_up_to_date_and_no_longer() {
         let seen = watch::Sender::new(Seen::default());
         let (since, cursor) = (Timestamp::default(), START);
-        let mut watch = Watch { seen: seen.subscribe(), next: 0, since, cursor, spoke: None };
+        let clock = Clock::reading(|| START);
+        let mut watch = Watch { seen: seen.subscribe(), clock, next: 0, since, cursor, spoke: None };
         let mut told = async |patience| timeout(patience, watch.next()).await.ok();
         let silence = Some(Told { revocations: Vec::new(), cursor: START });
         assert_eq!(told(SECOND * 10).await, None, "nothing was read yet");

@@ -150,7 +150,9 @@ async fn a_read_that_its_caller_abandons_keeps_nobody_waiting(mut world: World) 
 }
 
 async fn a_server_that_accepts_and_says_nothing_is_given_up(mut world: World) {
+    // The one that is to pass first, by far.
     world.config.timeouts.connect = Duration::from_secs(2);
+    world.config.timeouts.acquire = Duration::from_secs(10);
     let (database, proxy) = behind_a_proxy(&mut world).await;
     proxy.turn(Door::Mute);
     let unheard = database.query(COUNT, vec![], soon()).await;
