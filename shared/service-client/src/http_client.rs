@@ -103,8 +103,8 @@ where
             if let Some(connection) = instance.connections.take() {
                 return Ok(Lease::new(connection, instance, place));
             }
-            let connect = pool::connect(&self.dialer, instance.addr);
-            match self.dialer.in_time(deadline, connect).await {
+            let connection = instance.connections.get(&self.dialer, instance.addr);
+            match self.dialer.in_time(deadline, connection).await {
                 Ok(connection) => {
                     instance.reached();
                     return Ok(Lease::new(connection, instance, place));

@@ -78,7 +78,7 @@ impl TraceContext {
 
     /// Puts the context into a request's headers, in place of any other.
     pub fn inject(&self, headers: &mut HeaderMap) {
-        let parent = HeaderValue::try_from(self.header()).expect("hex digits and dashes are a header value");
+        let parent = HeaderValue::from_bytes(&self.text()).expect("hex digits and dashes are a header value");
         headers.insert(TRACEPARENT, parent);
         match self.state.as_deref().map(HeaderValue::from_str) {
             Some(Ok(state)) => headers.insert(TRACESTATE, state),
@@ -88,7 +88,15 @@ impl TraceContext {
 
     /// The text of `traceparent`.
     pub fn header(&self) -> String {
-        format!("00-{}-{}-{:02x}", self.trace_id(), self.span_id(), self.flags)
+        str::from_utf8(&self.text()).expect("hex digits are ASCII").to_owned()
+    }
+
+    fn text(&self) -> [u8; Self::LENGTH] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(&self.trace_id, &mut text[3..35]);
+        write_hex(&self.span_id, &mut text[36..52]);
+        write_hex(&[self.flags], &mut text[53..]);
+        text
     }
 
     /// The text of `tracestate`: what other vendors' tools want carried along.
@@ -134,6 +142,16 @@ fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// The lower-case hex digits of `bytes`, two for each. Every request prints two ids, some of them twice: a table costs a
+/// tenth of what formatting byte by byte does.
+fn write_hex(bytes: &[u8], text: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        digits[0] = DIGITS[usize::from(byte >> 4)];
+        digits[1] = DIGITS[usize::from(byte & 15)];
+    }
+}
+
 /// An id of all zeros means that there is none.
 fn non_zero<const N: usize>(random: &Random) -> [u8; N] {
     let mut id = random.bytes();
@@ -148,14 +166,9 @@ pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        // Every request prints two ids: a table costs a tenth of what formatting byte by byte does.
         for bytes in self.0.chunks(16) {
             let mut text = [0; 32];
-            for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
-                digits[0] = DIGITS[usize::from(byte >> 4)];
-                digits[1] = DIGITS[usize::from(byte & 15)];
-            }
+            write_hex(bytes, &mut text);
             f.write_str(str::from_utf8(&text[..2 * bytes.len()]).expect("hex digits are ASCII"))?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Access, Assembly, Edge, KeySource, Platform, get};
+use chassis::{Access, Assembly, Edge, Health, KeySource, Platform, get};
 use futures_util::{Stream, stream};
 use proto::flotilla::auth::v1::revocation::Subject;
 use proto::flotilla::auth::v1::tokens_service_server::{TokensService, TokensServiceServer};
@@ -36,6 +36,13 @@ impl Issuer {
         let key = Arc::new(key(1));
         let keys = watch::Sender::new(KeySet::new([key.public()]));
         Self { key, keys, revoked: watch::Sender::default() }
+    }
+
+    /// Without a key that anybody could know.
+    pub(crate) fn without_keys() -> Self {
+        let issuer = Self::new();
+        issuer.lose_keys();
+        issuer
     }
 
     /// Has no keys to tell of from now on.
@@ -87,7 +94,8 @@ impl Issuer {
     /// The service, as the platform sees it.
     pub(crate) fn assembly(&self, platform: &Platform) -> Assembly {
         let mut routes = Routes::builder();
-        routes.add_service(TokensServiceServer::new(self.clone()));
+        let (issuer, health) = (self.clone(), platform.health.clone());
+        routes.add_service(TokensServiceServer::new(Desk { issuer, health }));
         let http = Edge::new()
             .route("/auth/{*path}", get(Access::Anybody, echo).post(Access::Anybody, echo))
             .route("/.well-known/{*path}", get(Access::Anybody, echo));
@@ -109,10 +117,16 @@ fn key(seed: u64) -> SigningKey {
     SigningKey::generate(&Random::seeded(seed)).0
 }
 
+/// The service while it runs.
+struct Desk {
+    issuer: Issuer,
+    health: Health,
+}
+
 #[async_trait]
-impl TokensService for Issuer {
+impl TokensService for Desk {
     async fn get_keys(&self, _: Request<GetKeysRequest>) -> Result<Response<GetKeysResponse>, Status> {
-        let keys = self.keys.borrow().clone();
+        let keys = self.issuer.keys.borrow().clone();
         if keys.is_empty() {
             return Err(proto::status::of(ErrorClass::Unavailable, "there are no keys yet", &[]));
         }
@@ -127,8 +141,9 @@ impl TokensService for Issuer {
         request: Request<WatchRevocationsRequest>,
     ) -> Result<Response<Self::WatchRevocationsStream>, Status> {
         let since = usize::try_from(request.get_ref().since).unwrap();
-        let answers =
-            stream::unfold((self.revoked.subscribe(), since, true), async |(mut revoked, told, first)| {
+        let answers = stream::unfold(
+            (self.issuer.revoked.subscribe(), since, true),
+            async |(mut revoked, told, first)| {
                 if !first {
                     // Whether it is news or only a sign of life.
                     drop(timeout(Duration::from_secs(1), revoked.wait_for(|all| all.len() > told)).await);
@@ -137,7 +152,8 @@ impl TokensService for Issuer {
                 let cursor = i64::try_from(all.len()).unwrap();
                 let answer = WatchRevocationsResponse { revocations: all[told..].to_vec(), cursor };
                 Some((Ok(answer), (revoked, all.len(), false)))
-            });
-        Ok(Response::new(Box::pin(answers)))
+            },
+        );
+        Ok(Response::new(Box::pin(self.health.until_draining(answers))))
     }
 }

@@ -1,4 +1,7 @@
-use crate::town::Town;
+use futures_util::future::join_all;
+
+use crate::issuer::Issuer;
+use crate::town::{Site, Town};
 
 #[tokio::test(start_paused = true)]
 async fn an_address_that_asks_too_often_is_told_when_to_come_back_before_its_token_is_looked_at() {
@@ -12,6 +15,23 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back_before_its_tok
             refused = town.get("/users/echo", "authorization: Bearer x\r\n").await;
         }
         assert_eq!((refused.problem().0, refused.header("retry-after")), (429, Some("1")));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_proxy_each_client_has_a_limit_and_an_address_of_its_own() {
+    let vars = [("TRUSTED_PROXIES", "127.0.0.1"), ("ADDRESS_RATE", "1"), ("ADDRESS_BURST", "2")];
+    Town::with(&vars, async |town| {
+        let (_, header) = town.somebody();
+        let from = async |client: &str| {
+            let told = format!("{header}x-forwarded-for: 198.51.100.1, {client}\r\n");
+            town.get("/users/echo", &told).await
+        };
+        assert_eq!(from("203.0.113.9").await.json()["client"], "203.0.113.9");
+        let rest = [from("203.0.113.9").await.status(), from("203.0.113.9").await.status()];
+        assert_eq!(rest, [200, 429]);
+        assert_eq!(from("203.0.113.10").await.status(), 200);
     })
     .await;
 }
@@ -40,6 +60,25 @@ async fn who_tries_the_platform_on_the_own_machine_is_not_limited() {
             visitor.send(format!("GET /users/status/204 HTTP/1.1\r\nhost: a\r\n{header}\r\n")).await;
             assert_eq!(visitor.reply().await.status(), 204);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_at_once_over_real_sockets_are_all_answered() {
+    const VISITORS: usize = 150;
+    Town::found(Site::on_loopback(), Issuer::new(), &[], async |town| {
+        town.until_ready().await;
+        let (_, header) = town.somebody();
+        let asking = (0..VISITORS).map(async |_| {
+            let mut visitor = town.visitor().await;
+            for _ in 0..20 {
+                visitor.send(format!("GET /users/status/204 HTTP/1.1\r\nhost: a\r\n{header}\r\n")).await;
+                let reply = visitor.reply().await;
+                assert_eq!(reply.status(), 204, "{reply:?}");
+            }
+        });
+        join_all(asking).await;
     })
     .await;
 }

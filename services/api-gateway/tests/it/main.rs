@@ -2,6 +2,10 @@
 //! nothing else can.
 
 #[cfg(test)]
+mod answering;
+#[cfg(test)]
+mod binary;
+#[cfg(test)]
 mod closed;
 #[cfg(test)]
 mod failing;
@@ -13,6 +17,10 @@ mod knowing;
 mod limiting;
 #[cfg(test)]
 mod memory;
+#[cfg(test)]
+mod odd;
+#[cfg(test)]
+mod over_http2;
 #[cfg(test)]
 mod passing;
 #[cfg(test)]

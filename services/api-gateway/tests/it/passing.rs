@@ -86,9 +86,7 @@ async fn requests_are_measured_by_route_whatever_their_paths() {
         for path in ["/users/a", "/users/b", "/nothing/c"] {
             town.get(path, &header).await;
         }
-        let mut admin = crate::visitor::Visitor::over(town.dial(town.admin).await);
-        admin.send("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        let metrics = admin.reply().await.body;
+        let metrics = town.metrics().await;
         assert!(metrics.contains(r#"http_route="/users""#), "{metrics}");
         assert!(!metrics.contains("/users/a") && !metrics.contains("/nothing"), "{metrics}");
     })

@@ -58,7 +58,6 @@ impl Shop {
     pub(crate) fn assembly(&self, platform: &Platform) -> Assembly {
         let http = Edge::new()
             .route("/users/me", get(Access::Users, async |caller: Caller| caller.user.to_string()))
-            .route("/users/all", get(Access::Operators, async || "all"))
             .route("/users/echo", get(Access::Anybody, echo).post(Access::Anybody, echo))
             .route("/users/upload", post(Access::Anybody, upload))
             .route("/users/stream", get(Access::Anybody, stream_said))

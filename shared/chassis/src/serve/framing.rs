@@ -21,6 +21,7 @@ pub(crate) use wire::{Ending, Patience, Place, Wire};
 pub(crate) use head::{LARGEST_HEAD, MOST_FIELDS};
 
 use head::{Following, Head, LONGEST_REQUEST_LINE};
+use memchr::memchr;
 
 /// What hyper reads in place of an offending request.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
@@ -95,7 +96,7 @@ fn read_lines(
     scanned: &mut usize,
     bytes: &[u8],
 ) -> Result<Option<Following>, Violation> {
-    while let Some(found) = bytes[*scanned..].iter().position(|&byte| byte == b'\n') {
+    while let Some(found) = memchr(b'\n', &bytes[*scanned..]) {
         let end = *scanned + found;
         let text = bytes[*line..end].strip_suffix(b"\r").ok_or(Violation::LineEnd)?;
         // RFC 9112, section 2.2: an empty line before the request is passed over. hyper does so, too.

@@ -23,6 +23,9 @@ use crate::instances::Instance;
 /// Requests to one instance at once; the others wait in their turn, bounded by their deadlines. Half of the connections
 /// that an instance takes, so that two gateways fill it.
 const MOST_REQUESTS: usize = 500;
+/// Handshakes with one instance at once. It takes a hundred connections of one address whose owner has not shown who it
+/// is yet, and a few callers may share one. Whoever waits gets a connection that comes back first.
+const MOST_HANDSHAKES: usize = 16;
 /// Shorter than the 75 seconds after which our servers close, so that a request does not meet the end of its connection.
 const IDLE: Duration = Duration::from_secs(60);
 /// Four times the largest head, so that bodies are read in fair pieces.
@@ -33,6 +36,7 @@ const BUFFER: usize = 64 * 1024;
 pub(super) struct Pool<B> {
     idle: Mutex<VecDeque<Idle<B>>>,
     places: Arc<Semaphore>,
+    handshakes: Semaphore,
 }
 
 /// A connection and when it was made.
@@ -55,7 +59,8 @@ pub(super) struct Lease<B> {
 
 impl<B> Default for Pool<B> {
     fn default() -> Self {
-        Self { idle: Mutex::default(), places: Arc::new(Semaphore::new(MOST_REQUESTS)) }
+        let (places, handshakes) = (Arc::new(Semaphore::new(MOST_REQUESTS)), Semaphore::new(MOST_HANDSHAKES));
+        Self { idle: Mutex::default(), places, handshakes }
     }
 }
 
@@ -141,8 +146,23 @@ impl<B: Body + 'static> Lease<B> {
     }
 }
 
-/// A new connection to the instance at `addr`.
-pub(super) async fn connect<B>(dialer: &Dialer, addr: SocketAddr) -> Result<Connection<B>, ConnectError>
+impl<B> Pool<B>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// A new connection to the instance at `addr`, or one that has come back before there could be.
+    pub(super) async fn get(&self, dialer: &Dialer, addr: SocketAddr) -> Result<Connection<B>, ConnectError> {
+        let _handshake = self.handshakes.acquire().await.expect("the semaphore is never closed");
+        match self.take() {
+            Some(connection) => Ok(connection),
+            None => connect(dialer, addr).await,
+        }
+    }
+}
+
+async fn connect<B>(dialer: &Dialer, addr: SocketAddr) -> Result<Connection<B>, ConnectError>
 where
     B: Body + Send + 'static,
     B::Data: Send,

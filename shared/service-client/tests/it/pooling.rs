@@ -72,6 +72,17 @@ async fn the_connection_that_came_back_last_goes_first_and_the_others_grow_old()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_crowd_does_not_bring_a_connection_for_each_of_its_requests_when_fewer_will_do() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    let shop = tea(&town);
+    let crowd = join_all((0..400).map(|_| get(&client, "/", PATIENCE))).await;
+    assert!(crowd.iter().all(Result::is_ok), "{crowd:?}");
+    assert!(shop.accepted() < 100, "{} connections", shop.accepted());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_is_not_used_so_late_that_the_callee_may_be_closing_it() {
     let town = Town::new();
     let client = town.client();
