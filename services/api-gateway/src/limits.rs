@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use chassis::{Configure, Problem, Settings};
 use resilience::{KeyedLimiter, Quota, RetryAfter};
 use runtime::Random;
-use types::{Classify as _, UserId};
+use types::UserId;
 
 use crate::client::limited_as;
 
@@ -105,7 +105,7 @@ impl Limits {
 }
 
 fn problem(wait: RetryAfter) -> Problem {
-    Problem::new(wait.class(), format!("too many requests; {wait}")).with_retry_after(wait.seconds())
+    Problem::from(wait).with_retry_after(wait.seconds())
 }
 
 #[cfg(test)]
@@ -143,7 +143,7 @@ mod tests {
         let refused = limits.check_address(one).unwrap_err();
         assert_eq!(
             (refused.class(), refused.detail()),
-            (ErrorClass::TooMany, "too many requests; too often, the next time is in 1 s")
+            (ErrorClass::TooMany, "too often, the next time is in 1 s")
         );
         assert_eq!(passing(9, || limits.check_address(other)), 3);
         tokio::time::advance(Duration::from_millis(200)).await;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::headers;
 /// A service that requests are passed to.
 #[derive(Debug)]
 pub(crate) struct Upstream {
+    service: Arc<ServiceName>,
     client: HttpClient<Body>,
 }
 
@@ -29,7 +31,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 impl Upstream {
     pub(crate) fn new(outbound: &Outbound, service: &ServiceName) -> Self {
-        Self { client: outbound.http(service) }
+        Self { service: Arc::new(service.clone()), client: outbound.http(service) }
     }
 
     /// What the service answers to `request`, of which it is told `deadline` for the head.
@@ -41,7 +43,8 @@ impl Upstream {
         }
         let (mut head, body) = answer.into_parts();
         headers::strip_answer(&mut head.headers);
-        Ok(Response::from_parts(head, Body::new(Flowing { body, paused: None })))
+        let flowing = Flowing { service: Arc::clone(&self.service), body, paused: None };
+        Ok(Response::from_parts(head, Body::new(flowing)))
     }
 }
 
@@ -55,8 +58,17 @@ fn problem(error: SendError) -> Problem {
 
 /// The body of an answer, which ends when nothing of it comes for too long.
 struct Flowing {
+    service: Arc<ServiceName>,
     body: Proxied<Body>,
     paused: Option<Pin<Box<Sleep>>>,
+}
+
+impl Flowing {
+    /// The client sees only that there is no more of it.
+    fn broken<E: Error + Send + Sync + 'static>(&self, error: E) -> Box<dyn Error + Send + Sync> {
+        tracing::warn!(service = %self.service, error = &error as &dyn Error, "an answer broke off");
+        error.into()
+    }
 }
 
 /// A service began an answer and did not go on with it.
@@ -75,10 +87,10 @@ impl http_body::Body for Flowing {
         let flowing = self.get_mut();
         if let Poll::Ready(frame) = Pin::new(&mut flowing.body).poll_frame(cx) {
             flowing.paused = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+            return Poll::Ready(frame.map(|frame| frame.map_err(|error| flowing.broken(error))));
         }
         ready!(flowing.paused.get_or_insert_with(|| Box::pin(sleep(PAUSE))).as_mut().poll(cx));
-        Poll::Ready(Some(Err(Paused.into())))
+        Poll::Ready(Some(Err(flowing.broken(Paused))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -54,3 +54,21 @@ async fn a_body_over_the_routes_limit_is_refused_by_its_length_and_while_it_come
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_first_is_told_to_go_on_once_somebody_reads_and_else_only_why_not() {
+    Town::tell(async |town| {
+        let (_, header) = town.somebody();
+        let asking = "content-length: 3\r\nexpect: 100-continue\r\n\r\n";
+        let mut visitor = town.visitor().await;
+        visitor.send(format!("POST /users/echo HTTP/1.1\r\nhost: a\r\n{header}{asking}")).await;
+        assert_eq!(visitor.head().await, "HTTP/1.1 100 Continue");
+        visitor.send("tea").await;
+        assert_eq!(visitor.reply().await.json()["body"], "tea");
+
+        let mut stranger = town.visitor().await;
+        stranger.send(format!("POST /users/echo HTTP/1.1\r\nhost: a\r\n{asking}")).await;
+        assert_eq!(stranger.reply().await.problem().0, 401);
+    })
+    .await;
+}
