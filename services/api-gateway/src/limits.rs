@@ -95,7 +95,9 @@ impl Limits {
 
     /// Once it is known whose request it is.
     pub(crate) fn check_user(&self, client: IpAddr, user: UserId) -> Result<(), Problem> {
-        if self.concerns(client) { self.users.check(&user).map_err(problem) } else { Ok(()) }
+        // Behind a proxy on this machine everybody is at its address, and a token still tells whose request it is.
+        let is_limited = !self.knows_clients || self.concerns(client);
+        if is_limited { self.users.check(&user).map_err(problem) } else { Ok(()) }
     }
 
     /// What runs on this machine is whoever runs the platform, who tries it or measures it.
@@ -174,5 +176,13 @@ mod tests {
         assert_eq!(passing(5_000, || unlimited.check_user(local, user(1))), 5_000);
         let limited = limits([("ADDRESS_BURST", "1"), ("LIMIT_LOOPBACK", "true")]);
         assert_eq!(passing(9, || limited.check_address(local)), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_a_proxy_on_this_machine_that_is_not_named_a_user_is_limited_all_the_same() {
+        let local: IpAddr = "127.0.0.1".parse().unwrap();
+        let limits = Limits { knows_clients: false, ..limits([("USER_BURST", "2")]) };
+        assert_eq!(passing(9, || limits.check_user(local, user(1))), 2);
+        assert_eq!(passing(5_000, || limits.check_address(local)), 5_000);
     }
 }
