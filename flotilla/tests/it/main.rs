@@ -26,3 +26,4 @@ mod readme;
 mod sessions;
 mod settings;
 mod typed;
+mod walk;

@@ -35,6 +35,10 @@ impl Visitor {
         self.post("/auth/refresh", &json!({"refresh_token": token})).await
     }
 
+    pub(crate) async fn log_out(&self, token: &str) -> io::Result<Answer> {
+        self.post("/auth/logout", &json!({"refresh_token": token})).await
+    }
+
     pub(crate) async fn me(&self, access_token: &str) -> io::Result<Answer> {
         self.ask("GET /users/me", &format!("authorization: Bearer {access_token}\r\n"), "").await
     }
