@@ -195,6 +195,7 @@ mod tests {
             faults: BTreeMap::from([("kill".to_owned(), 1)]),
             occasions: BTreeMap::from([("log in".to_owned(), 2)]),
             story: vec!["it rained".to_owned()],
+            lines: Vec::new(),
         })
     }
 

@@ -162,14 +162,23 @@ impl History {
             + self.calls.iter().filter(|call| call.is_acknowledged()).count()
     }
 
-    /// The last `count` lines that tell of one of the accounts and e-mails that `words` name, or of a fault.
+    /// All of it in words.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// The `count` lines before the last one that `words` quote, or before the end, of those that tell of one of the
+    /// accounts, sessions and e-mails that they name, or of a fault.
     pub fn about(&self, words: &[String], count: usize) -> Vec<String> {
         let named: BTreeSet<_> = words.iter().flat_map(|text| subjects(text)).collect();
         let is_about = |line: &&String| {
             let mut told = subjects(line).peekable();
             told.peek().is_none() || told.any(|subject| named.contains(subject))
         };
-        let mut lines: Vec<_> = self.lines.iter().rev().filter(is_about).take(count).cloned().collect();
+        let is_quoted = |line: &String| words.iter().any(|text| text.contains(line.as_str()));
+        let end = self.lines.iter().rposition(is_quoted).map_or(self.lines.len(), |quoted| quoted + 1);
+        let mut lines: Vec<_> =
+            self.lines[..end].iter().rev().filter(is_about).take(count).cloned().collect();
         lines.reverse();
         lines
     }
@@ -183,7 +192,7 @@ impl History {
     }
 }
 
-/// The accounts and e-mails that a text names.
+/// The accounts, sessions and e-mails that a text names.
 fn subjects(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split([' ', '"', ':', ',']);
     words.filter(|word| word.contains('@') || word.len() == UUID_LENGTH)

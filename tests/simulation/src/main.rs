@@ -19,6 +19,9 @@ struct Arguments {
     /// With --seed: what the services log on the way, such as `info`
     #[arg(long, requires = "seed")]
     log: Option<String>,
+    /// With --seed: all that happened, before the report
+    #[arg(long, requires = "seed", conflicts_with = "json")]
+    history: bool,
     /// With --seed: the report as one line of JSON
     #[arg(long, requires = "seed")]
     json: bool,
@@ -49,6 +52,10 @@ fn run_one(seed: u64, arguments: &Arguments) -> anyhow::Result<bool> {
     }
     let report = world::run(seed)?;
     let told = if arguments.json { serde_json::to_string(&report)? } else { report.told(seed) };
-    writeln!(io::stdout(), "{told}")?;
+    let mut out = io::stdout().lock();
+    if arguments.history {
+        report.lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    }
+    writeln!(out, "{told}")?;
     Ok(report.violations.is_empty())
 }

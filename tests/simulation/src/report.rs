@@ -13,7 +13,7 @@ use crate::vacuity::Tried;
 const MOST_VIOLATIONS: usize = 10;
 
 /// About a screen.
-const LONGEST_STORY: usize = 40;
+pub(crate) const LONGEST_STORY: usize = 40;
 
 /// What came of a seed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Report {
     pub occasions: BTreeMap<String, u32>,
     /// The end of the story of what went wrong.
     pub story: Vec<String>,
+    /// All that happened.
+    #[serde(skip)]
+    pub lines: Vec<String>,
 }
 
 impl Report {
@@ -62,6 +65,7 @@ impl Report {
             acknowledged,
             faults: owned(faults),
             occasions: owned(&occasions),
+            lines: history.lines().to_vec(),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::history::{Account, Micros};
 use crate::hosts::{CLIENTS, CUSTOMERS, INSTANCES, LATENCY, OPERATOR, Site};
 use crate::net::Traffic;
 use crate::operator::Operator;
-use crate::report::Report;
+use crate::report::{LONGEST_STORY, Report};
 use crate::storage::Disk;
 use crate::time;
 
@@ -159,6 +159,14 @@ impl<'a> World<'a> {
     }
 
     fn run(mut self) -> anyhow::Result<Report> {
+        let went = self.go();
+        went.with_context(|| self.shared.borrow().history.about(&[], LONGEST_STORY).join("\n"))?;
+        self.end()?;
+        Ok(self.report())
+    }
+
+    /// Lets time pass until everybody is done.
+    fn go(&mut self) -> anyhow::Result<()> {
         let mut next_look = BETWEEN_LOOKS;
         loop {
             let is_over = self.sim.step().map_err(|error| anyhow!("the simulation stopped: {error}"))?;
@@ -169,11 +177,9 @@ impl<'a> World<'a> {
                 self.look(now)?;
             }
             if is_over && self.injector.is_done() {
-                break;
+                return Ok(());
             }
         }
-        self.end()?;
-        Ok(self.report())
     }
 
     /// Notes what is in the table, unless a power loss could still undo something of it: then what is seen

@@ -277,6 +277,7 @@ impl Injector {
             history.circumstances_mut().gateway_starts.push(now);
         }
         self.links.restore(sim, instance);
+        self.stops.renew(instance);
         sim.bounce(instance);
     }
 }

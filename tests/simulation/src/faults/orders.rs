@@ -15,15 +15,19 @@ struct State {
 }
 
 impl Orders {
-    /// For a process that starts: what will tell it to end.
-    pub fn start(&self) -> CancellationToken {
-        *self.0.borrow_mut() = State::default();
+    /// What will tell the process to end.
+    pub fn shutdown(&self) -> CancellationToken {
         self.0.borrow().shutdown.clone()
     }
 
     /// Notes how the process has ended after it was told to.
     pub fn note_end(&self, how: Result<(), RunError>) {
         self.0.borrow_mut().ended = Some(how);
+    }
+
+    /// Begins anew, for a process that is about to start: it may be told to end before it does anything.
+    pub(super) fn renew(&self) {
+        *self.0.borrow_mut() = State::default();
     }
 
     /// Tells the process to end.
@@ -34,5 +38,21 @@ impl Orders {
     /// How the process has ended, once.
     pub(super) fn take_end(&self) -> Option<Result<(), RunError>> {
         self.0.borrow_mut().ended.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_told_to_end_even_before_it_listens_and_the_next_one_is_not() {
+        let given = Orders::default();
+        let taken = given.clone();
+        given.renew();
+        given.stop();
+        assert!(taken.shutdown().is_cancelled());
+        given.renew();
+        assert!(!taken.shutdown().is_cancelled());
     }
 }

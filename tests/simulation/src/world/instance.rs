@@ -61,7 +61,7 @@ pub(super) struct Instance {
 impl Instance {
     /// Builds and runs the service as its own `main` does, until the host crashes or the service is told to end.
     pub(super) async fn run(self) -> turmoil::Result {
-        let shutdown = self.orders.start();
+        let shutdown = self.orders.shutdown();
         let ended = match self.start().await {
             Ok(service) => service.run(shutdown.clone()).await,
             Err(error) => return self.end(Err(error.into())).await,

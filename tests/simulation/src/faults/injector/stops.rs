@@ -30,6 +30,10 @@ impl Stops {
         self.orders[instance].clone()
     }
 
+    pub(super) fn renew(&self, instance: &str) {
+        self.orders[instance].renew();
+    }
+
     pub(super) fn begin(&mut self, instance: &'static str, now: Micros, lasting: Micros) {
         self.orders[instance].stop();
         self.under_way.insert(instance, (now + Self::PATIENCE, lasting));
