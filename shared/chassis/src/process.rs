@@ -82,8 +82,10 @@ pub fn compute_threads(settings: &mut Settings) -> usize {
 /// Whose access tokens are taken, and issued: `TOKEN_ISSUER` and `TOKEN_AUDIENCE`, the same in every service.
 pub fn issuer(settings: &mut Settings) -> Issuer {
     let default = Issuer::default();
-    let issuer = settings.text("TOKEN_ISSUER", &default.issuer);
-    let audience = settings.text("TOKEN_AUDIENCE", &default.audience);
+    let url = "the URL that access tokens name as their issuer";
+    let issuer = settings.parsed("TOKEN_ISSUER", url, default.issuer);
+    let audience =
+        settings.parsed("TOKEN_AUDIENCE", "the platform's name in access tokens", default.audience);
     Issuer { issuer, audience }
 }
 
