@@ -91,7 +91,7 @@ impl SqliteWriter {
                 Ok(outcomes) => match self.commit().await {
                     Ok(()) => outcomes,
                     Err(unknown) => {
-                        outcomes.into_iter().map(|outcome| Err(open(&outcome, &unknown))).collect()
+                        outcomes.into_iter().map(|outcome| Err(in_doubt(&outcome, &unknown))).collect()
                     }
                 },
                 Err((culprit, error)) if self.connection.has_stopped_a_statement() => {
@@ -113,7 +113,7 @@ impl SqliteWriter {
 
 /// What a batch is told whose group may not have been committed. One that failed has done nothing in any case, but what
 /// it came too late for may not be there.
-fn open(outcome: &Result<(), CommitError>, unknown: &CommitError) -> CommitError {
+fn in_doubt(outcome: &Result<(), CommitError>, unknown: &CommitError) -> CommitError {
     match outcome {
         Ok(()) => unknown.clone(),
         Err(_) => CommitError::Unavailable("what it was refused for may not be kept".to_owned()),
