@@ -8,12 +8,14 @@ mod figures;
 mod gateway;
 mod getuser;
 mod hot;
+mod house;
 mod load;
 mod minimal;
 mod neighbours;
 mod process;
 mod server;
 mod start;
+mod stuffing;
 mod visitor;
 
 use std::process::ExitCode;
@@ -46,6 +48,8 @@ enum Bench {
     Gateway,
     /// From exec to the first answer through the gateway, and memory at rest and after 1,000 logins.
     Start,
+    /// Whether a login at an account that there is takes longer than at none.
+    Stuffing,
     /// A service that is measured, or needed by one that is.
     #[command(hide = true)]
     UserService,
@@ -68,6 +72,7 @@ fn main() -> Result<ExitCode> {
         Bench::Hot => block_on(hot::run()),
         Bench::Getuser => block_on(getuser::run()),
         Bench::Start => block_on(start::run()),
+        Bench::Stuffing => block_on(stuffing::run()),
         Bench::Gateway => block_on(gateway::run()),
         Bench::AuthService => Ok(chassis::run("auth-service", [], auth_service::build)),
         Bench::ApiGateway => Ok(chassis::run("api-gateway", [], api_gateway::build)),

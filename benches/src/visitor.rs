@@ -1,6 +1,7 @@
 //! A person's program: plain HTTP to the gateway.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use http_body_util::{BodyExt as _, Full};
@@ -11,11 +12,16 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use runtime::Env;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 /// One connection.
 pub(crate) struct Visitor(SendRequest<Full<Bytes>>);
 
-const EMAIL: &str = "ada@example.com";
+/// A platform that starts for the first time makes its keys.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+const ASKING: Duration = Duration::from_millis(20);
+
+pub(crate) const ADA: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse battery";
 
 impl Visitor {
@@ -27,18 +33,28 @@ impl Visitor {
         Ok(Self(connection))
     }
 
-    /// Makes Ada's account; whether it was made now.
-    pub(crate) async fn register(&mut self) -> Result<bool> {
-        let body = json!({"email": EMAIL, "name": "Ada", "password": PASSWORD});
-        Ok(self.post("/auth/register", &body).await?.0 == StatusCode::CREATED)
+    /// Makes Ada's account, as soon as the platform is ready for that.
+    pub(crate) async fn register(&mut self) -> Result<()> {
+        let (began, body) = (Instant::now(), json!({"email": ADA, "name": "Ada", "password": PASSWORD}));
+        while self.post("/auth/register", &body).await?.0 != StatusCode::CREATED {
+            ensure!(began.elapsed() < READY_WITHIN, "nobody can be registered");
+            sleep(ASKING).await;
+        }
+        Ok(())
     }
 
     /// Logs Ada in; her access token.
     pub(crate) async fn log_in(&mut self) -> Result<String> {
-        let body = json!({"email": EMAIL, "password": PASSWORD});
+        let body = json!({"email": ADA, "password": PASSWORD});
         let (status, answer) = self.post("/auth/login", &body).await?;
         ensure!(status == StatusCode::OK, "the login was answered {status}: {answer}");
         answer["access_token"].as_str().map(str::to_owned).context("no access_token")
+    }
+
+    /// Tries a password that nobody has.
+    pub(crate) async fn guess(&mut self, email: &str) -> Result<StatusCode> {
+        let body = json!({"email": email, "password": "incorrect horse battery"});
+        Ok(self.post("/auth/login", &body).await?.0)
     }
 
     /// Reads the account that `bearer` is for.
