@@ -48,7 +48,7 @@ impl Customer {
         while time::elapsed() < end {
             let requests = self.shared.borrow_mut().crowd.draw(&self.random);
             self.insist(requests).await;
-            self.pause(Duration::from_millis(250)).await;
+            self.pause(Duration::from_millis(120)).await;
         }
         let proofs = self.shared.borrow().crowd.proofs();
         for request in proofs.into_iter().skip(share).step_by(of) {

@@ -145,12 +145,13 @@ pub struct Planned {
     pub fault: Fault,
 }
 
-/// For how long the clients work.
-pub const WORK: Duration = Duration::from_secs(100);
+/// For how long the clients work: until a key that was made at the beginning has signed for a while.
+pub const WORK: Duration = Duration::from_secs(152);
 
-/// When things go wrong. What is promised for a platform that is well can be seen between and after.
+/// When things go wrong. What is promised for a platform that is well can be seen between and after, once it has
+/// recovered.
 const STORMS: [(Duration, Duration); 2] =
-    [(Duration::from_secs(1), Duration::from_secs(38)), (Duration::from_secs(54), Duration::from_secs(82))];
+    [(Duration::from_secs(1), Duration::from_secs(42)), (Duration::from_secs(66), Duration::from_secs(128))];
 
 /// The faults of a run, in the order of their beginnings. Some overlap.
 pub fn plan(random: &Random) -> Vec<Planned> {

@@ -43,6 +43,10 @@ impl Operator {
 
     /// Changes one thing after the other until `end`.
     pub async fn run(mut self, end: Duration) {
+        // So that the new key comes into use before the end.
+        while self.ask(Request::RotateKeys).await {
+            self.pause().await;
+        }
         while time::elapsed() < end {
             let request = self.draw();
             for _ in 0..self.random.below(3) {
@@ -50,8 +54,12 @@ impl Operator {
                     break;
                 }
             }
-            tokio::time::sleep(self.random.jitter(Duration::from_millis(2_500))).await;
+            self.pause().await;
         }
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(self.random.jitter(Duration::from_millis(1_200))).await;
     }
 
     fn draw(&self) -> Request {

@@ -72,19 +72,25 @@ impl<'a> Gate<'a> {
 
     /// Why the platform must have known by then that the token is not to be taken, if it must.
     pub(super) fn void(&self, call: &Call, with: &Grant) -> Option<Void> {
-        let is_known = |since, within| self.circumstances.were_well(since, call.started, within);
         let ended = self.sessions.get(&with.session).and_then(|session| session.end());
-        if let Some((since, is_of_account)) = ended {
-            let within = if is_of_account { ACCOUNT_REVOKED_WITHIN } else { REVOKED_WITHIN };
-            if since < call.started && is_known(since, within) {
-                return Some(Void::Ended);
-            }
+        if ended.is_some_and(|(since, is_of_account)| self.is_known(since, is_of_account, call.started)) {
+            return Some(Void::Ended);
         }
         let changes = self.roles.get(with.user.as_str()).into_iter().flatten();
         let issued = self.issued.get(&with.number).and_then(|issued| issued.to)?;
         let since = changes.filter(|(change, role)| issued < change.from && *role != with.role);
         let mut since = since.filter_map(|(change, _)| change.to);
-        since.any(|since| is_known(since, ACCOUNT_REVOKED_WITHIN)).then_some(Void::OldRole)
+        since.any(|since| self.is_known(since, true, call.started)).then_some(Void::OldRole)
+    }
+
+    /// Whether what was acknowledged at `since` must be known to the gateway by `moment`. What comes from an account is
+    /// written again on the way, in auth-service.
+    fn is_known(&self, since: Micros, is_of_account: bool, moment: Micros) -> bool {
+        if is_of_account {
+            self.circumstances.could_write(since, moment, ACCOUNT_REVOKED_WITHIN)
+        } else {
+            self.circumstances.were_well(since, moment, REVOKED_WITHIN)
+        }
     }
 
     fn check_refusal(&self, call: &Call, with: &Grant) -> Result<(), &'static str> {

@@ -24,9 +24,17 @@ pub fn occasions(history: &History) -> BTreeMap<&'static str, u32> {
             count("refused without a key", 1);
         }
     }
+    count("tokens by a new key", by_new_keys(calls));
     count("answer lost and asked for again", sessions.repeated());
     count("no tokens of an ended session", sessions.refused());
     counts
+}
+
+/// How many tokens were signed by another key than the first.
+fn by_new_keys(calls: &[Call]) -> u32 {
+    let mut keys = calls.iter().filter_map(Call::granted).map(|grant| &grant.key);
+    let first = keys.next();
+    u32::try_from(keys.filter(|key| first.is_some_and(|first| first != *key)).count()).unwrap_or(u32::MAX)
 }
 
 fn count_refusal(call: &Call, gate: &Gate<'_>, count: &mut impl FnMut(&'static str, u32)) {

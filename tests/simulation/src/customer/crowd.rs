@@ -32,6 +32,8 @@ struct Person {
     id: Option<String>,
     /// The version that was seen last.
     etag: Option<String>,
+    /// What the operator said last.
+    role: Option<String>,
 }
 
 impl Crowd {
@@ -69,7 +71,7 @@ impl Crowd {
 
     fn draw_with_token(&mut self, number: u64, random: &Random) -> Option<Request> {
         let with = pick(&self.current, random).cloned();
-        let old = pick(&self.past, random).cloned();
+        let old = self.pick_old(random);
         Some(match number {
             42..45 => Request::Refresh(old?),
             45..49 => Request::LogOut(with?),
@@ -139,6 +141,19 @@ impl Crowd {
         Request::ShowUser { with, id }
     }
 
+    /// Tokens of the past, or as often those of a session that goes on which say another role than its user has since.
+    fn pick_old(&self, random: &Random) -> Option<Grant> {
+        let goes_on = |grant: &Grant| self.current.iter().any(|current| current.session == grant.session);
+        let says_another = |grant: &Grant| {
+            let person = self.people.iter().find(|person| person.id.as_ref() == Some(&grant.user));
+            person.and_then(|person| person.role.as_ref()).is_some_and(|role| *role != grant.role)
+        };
+        let all = self.current.iter().chain(&self.past);
+        let outdated: Vec<_> = all.filter(|grant| says_another(grant) && goes_on(grant)).collect();
+        let outdated = pick(&outdated, random).copied().filter(|_| random.below(2) == 0);
+        outdated.or_else(|| pick(&self.past, random)).cloned()
+    }
+
     /// Something harmless with an access token that is perhaps not to be taken any more.
     fn try_old(&self, with: Grant, random: &Random) -> Request {
         match random.below(3) {
@@ -181,6 +196,11 @@ impl Crowd {
                 self.retire(|grant| grant.user == with.user);
                 self.people.retain(|person| person.id.as_ref() != Some(&with.user));
             }
+            (Request::ChangeRole { id, role }, Answer::Done) => {
+                if let Some(person) = self.person(id) {
+                    person.role = Some(role.clone());
+                }
+            }
             (Request::ShowMe(with) | Request::ChangeMe { with, .. }, Answer::Account(shown)) => {
                 if let Some(person) = self.person(&with.user) {
                     person.email.clone_from(&shown.account.email);
@@ -204,7 +224,7 @@ impl Crowd {
         };
         self.people.retain(|person| !(person.email == email && person.id.is_none()));
         let (email, passwords) = (email.to_owned(), vec![password.to_owned()]);
-        self.people.push(Person { email, passwords, id, etag: None });
+        self.people.push(Person { email, passwords, id, etag: None, role: None });
     }
 
     fn note_login(&mut self, email: &str, password: &str, answer: &Answer) {

@@ -101,7 +101,7 @@ impl Injector {
     /// An instance that was told to end did not, or not in order.
     pub fn advance(&mut self, sim: &mut Sim<'_>, now: Micros, history: &mut History) -> anyhow::Result<()> {
         self.fire(sim, now, history);
-        for (instance, until) in self.stops.ended(&self.links, now, history)? {
+        for (instance, until) in self.stops.ended(&self.links, &self.machines, now, history)? {
             self.count(Fault::Restart { instance }.kind());
             self.down.insert(instance, until);
         }
@@ -118,6 +118,9 @@ impl Injector {
         }
         let is_quiet = self.is_up() && self.links.are_sound_inside();
         history.circumstances_mut().note_quiet(now, is_quiet);
+        for since in self.machines.values_mut().filter_map(|machine| machine.hangs_since(now)) {
+            history.circumstances_mut().note_hang(since, now);
+        }
         Ok(())
     }
 

@@ -17,6 +17,8 @@ pub struct Circumstances {
     pub keyless: Vec<(Micros, Micros)>,
     /// From when to when every process ran, with a disk, and nothing troubled a way between any two of them.
     quiet: Vec<(Micros, Micros)>,
+    /// From when to when a disk let a commit wait, in the order in which they were noticed.
+    hangs: Vec<(Micros, Micros)>,
 }
 
 impl Circumstances {
@@ -30,14 +32,43 @@ impl Circumstances {
         }
     }
 
+    /// Notes that a disk hangs, and since when.
+    pub fn note_hang(&mut self, since: Micros, now: Micros) {
+        match self.hangs.iter_mut().rev().find(|(begin, _)| *begin == since) {
+            Some((_, until)) => *until = now,
+            None => self.hangs.push((since, now)),
+        }
+    }
+
     /// Whether, between the two moments, the platform had recovered from everything for `long` at a stretch, with the
     /// gateway that is there in the end.
     pub fn were_well(&self, from: Micros, until: Micros, long: Micros) -> bool {
-        let start = self.gateway_starts.iter().copied().filter(|start| *start <= until).max();
-        self.quiet.iter().any(|(begin, end)| {
-            let recovered = start.unwrap_or_default().max(*begin) + RECOVERY;
-            (*end).min(until).saturating_sub(from.max(recovered)) >= long
-        })
+        self.well(from, until).any(|(from, until)| until.saturating_sub(from) >= long)
+    }
+
+    /// The same, for what has to be written once more on the way: no disk hung then, either.
+    pub fn could_write(&self, from: Micros, until: Micros, long: Micros) -> bool {
+        self.well(from, until).any(|(from, until)| self.had_its_disks(from, until, long))
+    }
+
+    fn well(&self, from: Micros, until: Micros) -> impl Iterator<Item = (Micros, Micros)> {
+        let starts = self.gateway_starts.iter().copied();
+        let start = starts.filter(|start| *start <= until).max().unwrap_or_default();
+        self.quiet.iter().map(move |(begin, end)| (from.max(start.max(*begin) + RECOVERY), until.min(*end)))
+    }
+
+    /// Whether there was such a stretch in which no disk hung.
+    fn had_its_disks(&self, from: Micros, until: Micros, long: Micros) -> bool {
+        let mut hangs: Vec<_> = self.hangs.iter().filter(|(_, end)| *end > from).collect();
+        hangs.sort_unstable();
+        let mut from = from;
+        for (begin, end) in hangs {
+            if until.min(*begin).saturating_sub(from) >= long {
+                return true;
+            }
+            from = from.max(*end);
+        }
+        until.saturating_sub(from) >= long
     }
 
     /// Whether at no moment between the two a gateway can have had keys.
@@ -70,6 +101,22 @@ mod tests {
             were_well(0, 9 * R, 2 * R) && !were_well(0, 9 * R, 2 * R + 1),
             "the last trouble began at 8 R"
         );
+    }
+
+    #[test]
+    fn nothing_can_be_written_while_a_disk_hangs() {
+        const R: Micros = RECOVERY;
+        let mut circumstances = Circumstances { gateway_starts: vec![0], ..Circumstances::default() };
+        circumstances.note_quiet(0, true);
+        // Two disks, of which the second hangs longer.
+        for now in [R + 12, R + 20] {
+            circumstances.note_hang(R + 10, now);
+            circumstances.note_hang(R + 11, now + 10);
+        }
+        let could_write = |from, until, long| circumstances.could_write(from, until, long);
+        assert!(could_write(0, R + 10, 10) && !could_write(0, R + 15, 11));
+        assert!(!could_write(R + 1, R + 39, 10) && could_write(R + 1, R + 40, 10));
+        assert!(circumstances.were_well(R + 1, R + 39, 38));
     }
 
     #[test]

@@ -75,6 +75,10 @@ struct State {
     refused: u64,
     processes: BTreeMap<&'static str, Supply>,
     open: usize,
+    /// Who is in the middle of a transaction that writes.
+    writer: Option<&'static str>,
+    /// How many of those were begun.
+    begun: u64,
     journal: Journal,
     watch: Arc<dyn Fn(Cut) + Send + Sync>,
 }
@@ -115,6 +119,8 @@ impl Disk {
             refused: 0,
             processes: BTreeMap::new(),
             open: 0,
+            writer: None,
+            begun: 0,
             journal: Journal::default(),
             watch: Arc::new(watch),
         })))
@@ -190,6 +196,12 @@ impl Disk {
         Ok(lost)
     }
 
+    /// The number of the transaction that writes now, if one does.
+    pub fn writing(&self) -> Option<u64> {
+        let state = self.state();
+        state.writer.map(|_| state.begun)
+    }
+
     /// Whether everything that was written is durable.
     pub fn is_settled(&self) -> bool {
         self.state().journal.len() == 0
@@ -237,6 +249,17 @@ impl Disk {
             watch(Cut::Process(process));
         }
         if alive { Ok(()) } else { Err(Failed::Dead) }
+    }
+
+    /// A process begins to write, or has ended to.
+    pub(super) fn writes(&self, process: &'static str, begins: bool) {
+        let mut state = self.state();
+        if begins {
+            state.writer = Some(process);
+            state.begun += 1;
+        } else if state.writer == Some(process) {
+            state.writer = None;
+        }
     }
 
     pub(super) fn opened(&self, path: &Path, created: bool) -> FileId {

@@ -10,6 +10,10 @@ pub(super) struct Machine {
     /// When the power comes back.
     dark_until: Option<Micros>,
     refusing: Option<Refusing>,
+    /// The transaction that writes, and since when.
+    writing: Option<(u64, Micros)>,
+    /// When the disk was last seen to hang.
+    hung: Option<Micros>,
 }
 
 /// A disk that takes no changes.
@@ -22,7 +26,7 @@ struct Refusing {
 
 impl Machine {
     pub(super) fn with(disk: Disk) -> Self {
-        Self { disk, dark_until: None, refusing: None }
+        Self { disk, dark_until: None, refusing: None, writing: None, hung: None }
     }
 
     pub(super) fn disk(&self) -> &Disk {
@@ -39,6 +43,22 @@ impl Machine {
 
     pub(super) fn is_well(&self) -> bool {
         !self.is_dark() && !self.is_refusing()
+    }
+
+    /// Since when the disk hangs, if it does: no transaction that writes takes so long otherwise.
+    pub(super) fn hangs_since(&mut self, now: Micros) -> Option<Micros> {
+        /// Longer than any other commit takes.
+        const COMMIT: Micros = 100_000;
+        let before = self.writing;
+        let since = |number| before.filter(|(same, _)| *same == number).map_or(now, |(_, since)| since);
+        self.writing = self.disk.writing().map(|number| (number, since(number)));
+        let hangs_since = self.writing.map(|(_, since)| since).filter(|since| now - since > COMMIT);
+        self.hung = hangs_since.map(|_| now).or(self.hung);
+        hangs_since
+    }
+
+    pub(super) fn has_hung_since(&self, since: Micros) -> bool {
+        self.hung.is_some_and(|hung| hung >= since)
     }
 
     pub(super) fn darken(&mut self, until: Micros) {

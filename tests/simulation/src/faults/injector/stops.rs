@@ -5,13 +5,14 @@ use chassis::RunError;
 
 use super::super::Orders;
 use super::super::links::Links;
+use super::machine::Machine;
 use crate::history::{History, Micros};
-use crate::hosts::INSTANCES;
+use crate::hosts::{INSTANCES, Site};
 
 /// The instances that were told to end in order, and whether they did.
 pub(super) struct Stops {
     orders: BTreeMap<&'static str, Orders>,
-    /// By when each must have ended, and how long it then stays down.
+    /// Since when each is to end, and how long it then stays down.
     under_way: BTreeMap<&'static str, (Micros, Micros)>,
 }
 
@@ -36,7 +37,7 @@ impl Stops {
 
     pub(super) fn begin(&mut self, instance: &'static str, now: Micros, lasting: Micros) {
         self.orders[instance].stop();
-        self.under_way.insert(instance, (now + Self::PATIENCE, lasting));
+        self.under_way.insert(instance, (now, lasting));
     }
 
     pub(super) fn concern(&self, instance: &str) -> bool {
@@ -56,32 +57,36 @@ impl Stops {
     pub(super) fn ended(
         &mut self,
         links: &Links,
+        machines: &BTreeMap<Site, Machine>,
         now: Micros,
         history: &mut History,
     ) -> anyhow::Result<Vec<(&'static str, Micros)>> {
         let mut ended = Vec::new();
-        for (instance, (by, lasting)) in std::mem::take(&mut self.under_way) {
+        for (instance, (since, lasting)) in std::mem::take(&mut self.under_way) {
+            let machine = Site::of(instance).and_then(|site| machines.get(&site));
+            let has_disk_hung = machine.is_some_and(|machine| machine.has_hung_since(since));
             match self.orders[instance].take_end() {
-                Some(how) if is_in_order(&how, links.are_marred(instance)) => {
+                Some(how) if is_in_order(&how, links.are_marred(instance), has_disk_hung) => {
                     history.event(now, format_args!("{instance} has ended: {how:?}"));
                     ended.push((instance, now + lasting));
                 }
                 Some(how) => bail!("{instance} did not end in order: {how:?}"),
-                None if now > by => bail!("{instance} did not end"),
-                None => drop(self.under_way.insert(instance, (by, lasting))),
+                None if now > since + Self::PATIENCE => bail!("{instance} did not end"),
+                None => drop(self.under_way.insert(instance, (since, lasting))),
             }
         }
         Ok(ended)
     }
 }
 
-/// A connection that the network has swallowed the end of is waited for as long as the drain may take, and cut.
-fn is_in_order(how: &Result<(), RunError>, is_network_marred: bool) -> bool {
+/// A connection that the network has swallowed the end of is waited for as long as the drain may take, and cut; so is
+/// a commit on a disk that hangs.
+fn is_in_order(how: &Result<(), RunError>, is_network_marred: bool, has_disk_hung: bool) -> bool {
+    let is_excused =
+        |cut: &String| if cut.starts_with("connections") { is_network_marred } else { has_disk_hung };
     match how {
         Ok(()) => true,
-        Err(RunError::Cut { what, .. }) => {
-            is_network_marred && what.iter().all(|it| it.starts_with("connections"))
-        }
+        Err(RunError::Cut { what, .. }) => what.iter().all(is_excused),
         Err(RunError::Fault(_)) => false,
     }
 }

@@ -221,8 +221,19 @@ unsafe extern "C" fn shm_map(
 }
 
 unsafe extern "C" fn shm_lock(file: *mut sqlite3_file, offset: c_int, n: c_int, flags: c_int) -> c_int {
+    /// The lock that a process holds from the beginning of a transaction that writes until its end.
+    const WRITE_LOCK: c_int = 0;
     // SAFETY: see `close`.
-    unsafe { inner!(file, xShmLock, offset, n, flags) }
+    unsafe {
+        let locked = inner!(file, xShmLock, offset, n, flags);
+        if let Some(Tracked { process, .. }) = tracked(file)
+            && locked == ffi::SQLITE_OK
+            && offset == WRITE_LOCK
+        {
+            process.disk.writes(process.name, flags & ffi::SQLITE_SHM_LOCK != 0);
+        }
+        locked
+    }
 }
 
 unsafe extern "C" fn shm_barrier(file: *mut sqlite3_file) {
@@ -234,7 +245,10 @@ unsafe extern "C" fn shm_barrier(file: *mut sqlite3_file) {
 unsafe extern "C" fn shm_unmap(file: *mut sqlite3_file, delete: c_int) -> c_int {
     // SAFETY: see `close`.
     unsafe {
-        let alive = tracked(file).is_none_or(|it| it.process.disk.is_alive(it.process.name));
+        let alive = tracked(file).is_none_or(|it| {
+            it.process.disk.writes(it.process.name, false);
+            it.process.disk.is_alive(it.process.name)
+        });
         inner!(file, xShmUnmap, if alive { delete } else { 0 })
     }
 }

@@ -135,7 +135,11 @@ fn every_key_that_signed_a_token_is_published_and_every_new_one_soon() {
 fn an_occasion_counts_where_a_rule_could_have_been_broken() {
     let mut history = after_login([
         call((5, 6), Request::Refresh(tokens(1)), Answer::Unknown),
-        call((7, 8), Request::Refresh(tokens(1)), granted(2)),
+        call(
+            (7, 8),
+            Request::Refresh(tokens(1)),
+            Answer::Granted(Grant { key: "k2".to_owned(), ..tokens(2) }),
+        ),
         call((9, 10), Request::LogOut(tokens(2)), Answer::Done),
         call((11, 12), Request::Refresh(tokens(2)), UNAUTHENTICATED),
         show_me(13, UNAUTHENTICATED),
@@ -150,6 +154,7 @@ fn an_occasion_counts_where_a_rule_could_have_been_broken() {
         ("log in", 1),
         ("refresh", 1),
         ("log out", 1),
+        ("tokens by a new key", 1),
         ("answer lost and asked for again", 1),
         ("no tokens of an ended session", 1),
         ("refused after the end of the session", 1),
