@@ -51,9 +51,9 @@ impl Visitor {
         answer["access_token"].as_str().map(str::to_owned).context("no access_token")
     }
 
-    /// Tries a password that nobody has.
-    pub(crate) async fn guess(&mut self, email: &str) -> Result<StatusCode> {
-        let body = json!({"email": email, "password": "incorrect horse battery"});
+    /// Tries a password.
+    pub(crate) async fn guess(&mut self, email: &str, password: &str) -> Result<StatusCode> {
+        let body = json!({"email": email, "password": password});
         Ok(self.post("/auth/login", &body).await?.0)
     }
 

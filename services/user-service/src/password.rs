@@ -15,7 +15,7 @@ use runtime::{Compute, ComputeError, Deadline, Env, Random};
 use secrecy::{ExposeSecret as _, SecretString};
 use types::{Classify, ErrorClass};
 
-use self::argon2id::{Salt, Stored, Worker};
+use self::argon2id::{Decoy, Salt, Stored, Worker};
 pub(crate) use self::choice::NewPassword;
 pub use self::cost::Cost;
 use self::cost::CostError;
@@ -69,12 +69,9 @@ pub(crate) enum HashError {
     /// A stored hash is no PHC string of Argon2.
     #[error("hashing a password: {0}")]
     Argon2(Argon2Error),
-}
-
-impl From<CostError> for HashError {
-    fn from(_: CostError) -> Self {
-        Self::Argon2(Argon2Error::ParamsInvalid)
-    }
+    /// What it is to cost cannot be.
+    #[error(transparent)]
+    Cost(#[from] CostError),
 }
 
 impl From<Argon2Error> for HashError {
@@ -89,7 +86,7 @@ impl Classify for HashError {
             Self::Compute(ComputeError::Overloaded) | Self::TooLate | Self::Memory(_) => {
                 ErrorClass::Unavailable
             }
-            Self::Compute(ComputeError::Panicked) | Self::Argon2(_) => ErrorClass::Internal,
+            Self::Compute(ComputeError::Panicked) | Self::Argon2(_) | Self::Cost(_) => ErrorClass::Internal,
         }
     }
 }
@@ -102,20 +99,21 @@ pub(crate) struct Passwords {
     memories: Arc<Memories>,
     random: Random,
     cost: Cost,
-    // What it costs to be refused: as much as the dearest hash that there is, as far as is known.
-    refusal: Arc<Mutex<Cost>>,
+    // What stands in for a hash where there is none. It costs as much as the dearest that there is, as far as is known:
+    // so much does it cost to be refused.
+    decoy: Arc<Mutex<Decoy>>,
 }
 
 impl Passwords {
     /// Hashes at `cost`.
     ///
     /// # Errors
-    /// [`CostError`].
-    pub(crate) fn new(env: &Env, cost: Cost) -> Result<Self, CostError> {
-        cost.check()?;
+    /// [`HashError::Cost`].
+    pub(crate) fn new(env: &Env, cost: Cost) -> Result<Self, HashError> {
         let (compute, random) = (env.compute.clone(), env.random.clone());
+        let decoy = Arc::new(Mutex::new(Decoy::new(cost, random.bytes())?));
         let memories = Arc::new(Memories::new(compute.clone()));
-        Ok(Self { compute, memories, random, cost, refusal: Arc::new(Mutex::new(cost)) })
+        Ok(Self { compute, memories, random, cost, decoy })
     }
 
     /// The hash to store for a password.
@@ -158,23 +156,28 @@ impl Passwords {
         stored: Option<&PasswordHash>,
         salt: Salt,
     ) -> Result<Verdict, HashError> {
-        let stored = stored.map(Stored::read).transpose()?;
-        let refusal = self.refusal(stored.as_ref().map(Stored::cost));
-        let verdict = match stored {
+        let met = stored.map(Stored::read).transpose()?;
+        let decoy = self.decoy(met.as_ref().map(Stored::cost), salt)?;
+        let verdict = match met {
             Some(stored) => worker.verify(self.cost, password, &stored, salt)?,
-            None => Verdict::Wrong,
+            None => {
+                worker.verify(self.cost, password, &Stored::read(&decoy.hash)?, salt)?;
+                Verdict::Wrong
+            }
         };
         if verdict == Verdict::Wrong {
-            worker.make_up(refusal, password, salt)?;
+            worker.make_up(decoy.cost, password, salt)?;
         }
         Ok(verdict)
     }
 
-    /// What a refusal costs, now that there is a hash of the cost `met`.
-    fn refusal(&self, met: Option<Cost>) -> Cost {
-        let mut dearest = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        *dearest = met.filter(|met| met.work() > dearest.work()).unwrap_or(*dearest);
-        *dearest
+    /// The decoy, now that there is a hash of the cost `met`.
+    fn decoy(&self, met: Option<Cost>, salt: Salt) -> Result<Decoy, HashError> {
+        let mut decoy = self.decoy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dearer) = met.filter(|met| met.work() > decoy.cost.work()) {
+            *decoy = Decoy::new(dearer, salt)?;
+        }
+        Ok(decoy.clone())
     }
 
     async fn run<T: Send + 'static>(

@@ -37,14 +37,7 @@ impl<'a> Worker<'a> {
         let hasher = cost.hasher()?;
         let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
         self.compute(&hasher, password, &salt, &mut output)?;
-        let phc = Phc {
-            algorithm: Algorithm::Argon2id.ident(),
-            version: Some(Version::V0x13.into()),
-            params: hasher.params().try_into()?,
-            salt: Some(salt.as_slice().try_into().map_err(Argon2Error::from)?),
-            hash: Some(Output::new(&output).map_err(Argon2Error::from)?),
-        };
-        Ok(PasswordHash(phc.to_string()))
+        told(&hasher, salt, &output)
     }
 
     /// Whether `password` is the one that was hashed, and whether its hash is to be one of `cost` from now on.
@@ -90,6 +83,35 @@ impl<'a> Worker<'a> {
         self.work += Cost::of(hasher.params()).work();
         Ok(())
     }
+}
+
+/// What is checked where there is no hash, by the very same steps: each of them takes its time, and what has been read
+/// lately is quicker to read.
+#[derive(Clone)]
+pub(super) struct Decoy {
+    pub(super) cost: Cost,
+    pub(super) hash: PasswordHash,
+}
+
+impl Decoy {
+    /// One that costs `cost` to check.
+    pub(super) fn new(cost: Cost, salt: Salt) -> Result<Self, HashError> {
+        // Nobody knows a password that has this output, and none would be let in by it.
+        let hash = told(&cost.hasher()?, salt, &[0; Params::DEFAULT_OUTPUT_LEN])?;
+        Ok(Self { cost, hash })
+    }
+}
+
+/// A hash as it is stored.
+fn told(hasher: &Argon2<'_>, salt: Salt, output: &[u8]) -> Result<PasswordHash, HashError> {
+    let phc = Phc {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: hasher.params().try_into()?,
+        salt: Some(salt.as_slice().try_into().map_err(Argon2Error::from)?),
+        hash: Some(Output::new(output).map_err(Argon2Error::from)?),
+    };
+    Ok(PasswordHash(phc.to_string()))
 }
 
 /// What a stored hash says.
