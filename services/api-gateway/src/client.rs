@@ -8,6 +8,15 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// Who a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Client {
+    /// Its address.
+    pub(crate) address: IpAddr,
+    /// Whether it runs on the gateway's own machine, and nothing that is a proxy stands between.
+    pub(crate) is_local: bool,
+}
+
 /// The proxies before the gateway whose word about a client's address counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<Network>);
@@ -33,11 +42,18 @@ impl Proxies {
 
     /// The client of a request that came over a connection from `connected`: each proxy adds whom it serves at the
     /// end, so that the last who is no proxy of ours is the client. What stands before that, the client wrote.
-    pub(crate) fn client(&self, connected: SocketAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = connected.ip().to_canonical();
-        if self.0.is_empty() || !self.contains(client) {
-            return client;
+    pub(crate) fn client(&self, connected: SocketAddr, headers: &HeaderMap) -> Client {
+        let neighbour = connected.ip().to_canonical();
+        if self.contains(neighbour) {
+            return Client { address: self.served_by(neighbour, headers), is_local: false };
         }
+        // Something on this machine that speaks for others, and that nobody has named.
+        let is_for_others = headers.contains_key(FORWARDED_FOR);
+        Client { address: neighbour, is_local: neighbour.is_loopback() && !is_for_others }
+    }
+
+    fn served_by(&self, proxy: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = proxy;
         let told = headers
             .get_all(FORWARDED_FOR)
             .iter()
@@ -91,6 +107,10 @@ impl FromStr for Network {
         let (address, bits) =
             text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let first: IpAddr = address.parse().map_err(|_no_address| wrong())?;
+        // Clients are told apart by the address that theirs stands for.
+        if first != first.to_canonical() {
+            return Err(wrong());
+        }
         let most = if first.is_ipv4() { u32::BITS } else { u128::BITS };
         let bits = match bits {
             Some(bits) => bits.parse().ok().filter(|bits| *bits <= most).ok_or_else(wrong)?,
@@ -158,7 +178,8 @@ mod tests {
             headers.append(FORWARDED_FOR, value.parse().unwrap());
         }
         let connected = SocketAddr::new(connected.parse().unwrap(), 40_000);
-        header(Proxies::parse(proxies).unwrap().client(connected, &headers)).to_str().unwrap().to_owned()
+        let client = Proxies::parse(proxies).unwrap().client(connected, &headers);
+        header(client.address).to_str().unwrap().to_owned()
     }
 
     #[test]
@@ -191,10 +212,26 @@ mod tests {
     }
 
     #[test]
+    fn only_what_runs_here_and_speaks_for_itself_is_local() {
+        let is_local = |proxies: &str, connected: &str, told: Option<&str>| {
+            let told = told.map(|told| (FORWARDED_FOR, told.parse().unwrap()));
+            let connected = SocketAddr::new(connected.parse().unwrap(), 40_000);
+            Proxies::parse(proxies).unwrap().client(connected, &HeaderMap::from_iter(told)).is_local
+        };
+        assert!(is_local("", "127.0.0.1", None) && is_local("10.0.0.0/8", "::1", None));
+        assert!(!is_local("", "192.0.2.1", None));
+        assert!(!is_local("", "127.0.0.1", Some("203.0.113.9")), "an unnamed proxy");
+        assert!(!is_local("127.0.0.1", "127.0.0.1", None), "a proxy that does not say for whom");
+        assert!(!is_local("10.0.0.0/8", "10.1.2.3", Some("127.0.0.1")), "what runs on another machine");
+    }
+
+    #[test]
     fn every_part_that_is_no_network_is_told() {
-        let wrong = Proxies::parse("10.0.0.1, 10.0.0.0/33, ::/129, nginx, 10.0.0.1/a, ::1/128, 0.0.0.0/0");
+        let wrong = Proxies::parse(
+            "10.0.0.1, 10.0.0.0/33, ::/129, nginx, 10.0.0.1/a, ::1/128, ::ffff:10.0.0.7, 0.0.0.0/0",
+        );
         let wrong: Vec<_> = wrong.unwrap_err().into_iter().map(|WrongProxy(part)| part).collect();
-        assert_eq!(wrong, ["10.0.0.0/33", "::/129", "nginx", "10.0.0.1/a"]);
+        assert_eq!(wrong, ["10.0.0.0/33", "::/129", "nginx", "10.0.0.1/a", "::ffff:10.0.0.7"]);
     }
 
     #[test]

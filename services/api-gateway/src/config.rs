@@ -27,20 +27,14 @@ impl Config {
         Self::with(FrontConfig::or(addr, settings), settings)
     }
 
-    /// Whether addresses are clients', and not those of something that speaks for all of them.
-    pub(crate) fn knows_clients(&self) -> bool {
-        let knows = self.front.tls != FrontTls::Terminated || !self.proxies.is_empty();
-        if !knows {
-            tracing::warn!(
-                "TLS ends before the gateway and TRUSTED_PROXIES names nobody: addresses have no limit"
-            );
-        }
-        knows
-    }
-
     fn with(front: FrontConfig, settings: &mut Settings) -> Self {
         let limits = LimitsConfig::configure(settings);
-        Self { front, routes: routes(settings), limits, proxies: proxies(settings) }
+        let (routes, proxies) = (routes(settings), proxies(settings));
+        // Else all clients would have one address, and share what each may do.
+        if front.tls == FrontTls::Terminated && proxies.is_empty() {
+            settings.reject("TRUSTED_PROXIES", format!("{PROXIES}, because PUBLIC_TLS is terminated"));
+        }
+        Self { front, routes, limits, proxies }
     }
 }
 
@@ -60,9 +54,10 @@ fn routes(settings: &mut Settings) -> Routes {
     })
 }
 
+const PROXIES: &str = "the addresses or networks of the proxies before the gateway, with commas between them";
+
 fn proxies(settings: &mut Settings) -> Proxies {
-    let right = "the addresses or networks of the proxies before the gateway, with commas between them";
-    let text = settings.optional_text("TRUSTED_PROXIES", right).unwrap_or_default();
+    let text = settings.optional_text("TRUSTED_PROXIES", PROXIES).unwrap_or_default();
     Proxies::parse(&text).unwrap_or_else(|wrong| {
         for WrongProxy(part) in wrong {
             settings.reject_part("TRUSTED_PROXIES", &part, Proxies::RIGHT);
@@ -94,6 +89,16 @@ mod tests {
     }
 
     #[test]
+    fn what_ends_tls_before_the_gateway_is_named() {
+        let unnamed = config([("PUBLIC_TLS", "terminated")]);
+        insta::assert_snapshot!(unnamed.unwrap_err(), @r"
+        1 setting is wrong:
+          TRUSTED_PROXIES: not set, must be the addresses or networks of the proxies before the gateway, with commas between them, because PUBLIC_TLS is terminated
+        ");
+        assert!(config([("PUBLIC_TLS", "terminated"), ("TRUSTED_PROXIES", "10.0.0.0/8")]).is_ok());
+    }
+
+    #[test]
     fn every_wrong_part_of_a_list_is_told() {
         let wrong = config([
             ("ROUTES", "/users user user-service, /orders somebody order-service, users user user-service"),
@@ -104,7 +109,7 @@ mod tests {
         4 settings are wrong:
           USER_RATE (environment): must be a number from 1 to 1000000, not "0"
           ROUTES (environment): must be for public, user or operator after the prefix, not "/orders somebody order-service"
-          ROUTES (environment): must be for a path of whole segments, without a slash at its end, not "users user user-service"
+          ROUTES (environment): must be for a path of whole segments of letters, digits and -._~, without a slash at its end, not "users user user-service"
           TRUSTED_PROXIES (environment): must be an IP address or a network such as 10.0.0.0/8, not "nginx"
         "#);
     }

@@ -1,8 +1,8 @@
 //! What of a message's headers goes on to the other side.
 //!
 //! From outside, a service is told nothing but what the request itself is: not who somebody is, where they are, how
-//! long they wait or which path is meant. No service of ours believes such a header; what stays outside cannot be
-//! believed by one that is added later either.
+//! long they wait or which path is meant, as far as such headers are known. No service of ours believes one; what stays
+//! outside cannot be believed by one that is added later either.
 
 use http::header::{CONNECTION, COOKIE, HOST};
 use http::request::Parts;
@@ -29,13 +29,12 @@ const OF_A_CONNECTION: [&str; 10] = [
 
 /// The other headers that are for the gateway: what is awaited of the next hop, the trace, and other ways to tell the
 /// client's address, the method or the path.
-const FOR_THE_GATEWAY: [&str; 18] = [
+const FOR_THE_GATEWAY: [&str; 17] = [
     "baggage",
     "cf-connecting-ip",
     "expect",
     "forwarded",
     "http2-settings",
-    "remote-user",
     "traceparent",
     "tracestate",
     "true-client-ip",
@@ -51,7 +50,17 @@ const FOR_THE_GATEWAY: [&str; 18] = [
 ];
 
 /// How headers begin that are set within the platform or by what stands before it.
-const BEGINNINGS: [&str; 5] = ["flotilla-", "grpc-", "ssl-client-", "x-forwarded-", "x-real-"];
+const BEGINNINGS: [&str; 9] = [
+    "cf-access-",
+    "flotilla-",
+    "grpc-",
+    "remote-",
+    "ssl-client-",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-real-",
+    "x-scope-",
+];
 
 /// What follows `x-` in headers by which proxies tell who somebody is.
 const IDENTITIES: [&str; 27] = [

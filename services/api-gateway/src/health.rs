@@ -121,6 +121,6 @@ impl Neighbour {
 
     fn state(&self) -> State {
         let state = self.state.load(Ordering::Relaxed);
-        State::ALL.into_iter().find(|known| *known as u8 == state).unwrap_or(State::Unknown)
+        State::ALL.into_iter().find(|known| *known as u8 == state).expect("it was stored as one")
     }
 }

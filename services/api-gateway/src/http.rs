@@ -8,7 +8,6 @@
 //! 5. *headers*: what a service is told of the request and of its origin;
 //! 6. *the service*, with the route's time until its answer begins. The body follows as it comes, up to its size.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use runtime::Deadline;
 use service_auth::TokenError;
 use types::ErrorClass;
 
-use crate::client::{self, Proxies};
+use crate::client::{self, Client, Proxies};
 use crate::headers::{self, Origin};
 use crate::health::{self, Neighbours};
 use crate::limits::Limits;
@@ -79,13 +78,16 @@ impl Gateway {
         &self,
         access: Access,
         headers: &HeaderMap,
-        client: IpAddr,
+        client: Client,
         deadline: Deadline,
     ) -> Result<(), Problem> {
         if access == Access::Anybody {
             return Ok(());
         }
         let claims = self.tokens.check(headers, deadline).await?;
+        if !self.revocations.are_known() {
+            return Err(unheard());
+        }
         if self.revocations.concern(&claims) {
             return Err(Problem::bad_token(TokenError::Revoked));
         }
@@ -97,7 +99,7 @@ impl Gateway {
         &self,
         route: &Route,
         arrival: Arrival,
-        client: IpAddr,
+        client: Client,
         deadline: Deadline,
     ) -> Result<Response, Problem> {
         let Arrival { mut head, body, id, trace, .. } = arrival;
@@ -106,7 +108,7 @@ impl Gateway {
         if route.access == Access::Anybody {
             head.headers.remove(AUTHORIZATION);
         }
-        Origin { address: client::header(client), scheme: self.scheme.clone() }.tell(&mut head);
+        Origin { address: client::header(client.address), scheme: self.scheme.clone() }.tell(&mut head);
         trace.inject(&mut head.headers);
         head.headers.insert(REQUEST_ID, id.header());
         let body = body.within(route.largest_body.unwrap_or(self.largest_body))?;
@@ -118,6 +120,11 @@ impl Gateway {
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+fn unheard() -> Problem {
+    let detail = "the access token cannot be checked yet: what was revoked is not known";
+    Problem::new(ErrorClass::Unavailable, detail)
+}
 
 fn nothing() -> Problem {
     Problem::new(ErrorClass::NotFound, "there is nothing at this path")

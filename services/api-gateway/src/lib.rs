@@ -38,7 +38,6 @@ const ISSUER: ServiceName = ServiceName::new("auth-service");
 /// # Errors
 /// [`StartError`]: its ports cannot be had, or the certificate for the public is none.
 pub async fn build(config: Config, platform: Platform) -> Result<Service, StartError> {
-    let knows_clients = config.knows_clients();
     let Config { front, routes, limits, proxies } = config;
     let (outbound, bounds) = (platform.outbound(), platform.listeners.bounds);
     let (tokens, keys) = UserTokens::new(&platform, KeySource::Issuer);
@@ -48,22 +47,23 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
     let neighbours = Neighbours::new(services.clone().map(|name| (name.clone(), outbound.grpc(name))));
     let asked = Arc::clone(&neighbours);
     let largest_body = routes.largest_body(bounds.body);
+    let serves_clients = proxies.is_empty() && !front.addr.ip().is_loopback();
     let gateway = Gateway {
         upstreams: services.map(|service| Upstream::new(&outbound, service)).collect(),
         routes,
         tokens,
         revocations,
-        limits: Limits::new(&limits, knows_clients, &platform.env.random),
-        proxies,
+        limits: Limits::new(&limits, &platform.env.random),
         scheme: HeaderValue::from_static(front.scheme()),
         health: platform.health.clone(),
         neighbours,
         health_route: health::PATH.into(),
         timeout: bounds.answer,
         largest_body: bounds.body,
+        proxies,
     };
     let assembly = Assembly {
-        front: Some(Front { config: front, handler: gateway.handler(), largest_body }),
+        front: Some(Front { config: front, handler: gateway.handler(), largest_body, serves_clients }),
         background: vec![
             keys,
             Background::new("revocations", |stop| follower.follow(stop)),

@@ -8,7 +8,7 @@ use resilience::{KeyedLimiter, Quota, RetryAfter};
 use runtime::Random;
 use types::UserId;
 
-use crate::client::limited_as;
+use crate::client::{Client, limited_as};
 
 /// How often one address and one user may ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,41 +68,36 @@ pub(crate) struct Limits {
     addresses: KeyedLimiter<IpAddr>,
     users: KeyedLimiter<UserId>,
     loopback: bool,
-    /// Whether an address is a client's and not that of something which speaks for all of them.
-    knows_clients: bool,
 }
 
 /// Who owes something at the same time: 8 MiB of either at the most. A key that is forgotten is at its best again.
 const MOST_KEYS: usize = 1 << 17;
 
 impl Limits {
-    pub(crate) fn new(config: &LimitsConfig, knows_clients: bool, random: &Random) -> Self {
+    pub(crate) fn new(config: &LimitsConfig, random: &Random) -> Self {
         Self {
             addresses: KeyedLimiter::new(config.address.quota(), MOST_KEYS, random),
             users: KeyedLimiter::new(config.user.quota(), MOST_KEYS, random),
             loopback: config.loopback,
-            knows_clients,
         }
     }
 
     /// Before anything is done for a request.
-    pub(crate) fn check_address(&self, client: IpAddr) -> Result<(), Problem> {
-        if !self.knows_clients || !self.concerns(client) {
+    pub(crate) fn check_address(&self, client: Client) -> Result<(), Problem> {
+        if !self.concerns(client) {
             return Ok(());
         }
-        self.addresses.check(&limited_as(client)).map_err(problem)
+        self.addresses.check(&limited_as(client.address)).map_err(problem)
     }
 
     /// Once it is known whose request it is.
-    pub(crate) fn check_user(&self, client: IpAddr, user: UserId) -> Result<(), Problem> {
-        // Behind a proxy on this machine everybody is at its address, and a token still tells whose request it is.
-        let is_limited = !self.knows_clients || self.concerns(client);
-        if is_limited { self.users.check(&user).map_err(problem) } else { Ok(()) }
+    pub(crate) fn check_user(&self, client: Client, user: UserId) -> Result<(), Problem> {
+        if self.concerns(client) { self.users.check(&user).map_err(problem) } else { Ok(()) }
     }
 
     /// What runs on this machine is whoever runs the platform, who tries it or measures it.
-    fn concerns(&self, client: IpAddr) -> bool {
-        self.loopback || !client.is_loopback()
+    fn concerns(&self, client: Client) -> bool {
+        self.loopback || !client.is_local
     }
 }
 
@@ -125,7 +120,11 @@ mod tests {
         let mut settings = Settings::new(ServiceName::new("api-gateway"), sources);
         let config = LimitsConfig::configure(&mut settings);
         settings.finish().unwrap();
-        Limits::new(&config, true, &Random::seeded(1))
+        Limits::new(&config, &Random::seeded(1))
+    }
+
+    fn from(address: &str) -> Client {
+        Client { address: address.parse().unwrap(), is_local: false }
     }
 
     fn user(number: u128) -> UserId {
@@ -140,7 +139,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_address_has_its_burst_and_then_its_rate_whatever_others_do() {
         let limits = limits([("ADDRESS_RATE", "10"), ("ADDRESS_BURST", "3")]);
-        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
+        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(from);
         assert_eq!(passing(9, || limits.check_address(one)), 3);
         let refused = limits.check_address(one).unwrap_err();
         assert_eq!(
@@ -155,14 +154,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_addresses_of_one_network_are_limited_together() {
         let limits = limits([("ADDRESS_BURST", "4")]);
-        let addresses = (0_u16..9).map(|last| format!("2001:db8::{last:x}").parse().unwrap());
-        assert_eq!(addresses.filter(|address| limits.check_address(*address).is_ok()).count(), 4);
+        let clients = (0_u16..9).map(|last| from(&format!("2001:db8::{last:x}")));
+        assert_eq!(clients.filter(|client| limits.check_address(*client).is_ok()).count(), 4);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_user_is_limited_wherever_from() {
         let limits = limits([("USER_BURST", "2")]);
-        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
+        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(from);
         assert_eq!(passing(1, || limits.check_user(one, user(1))), 1);
         assert_eq!(passing(9, || limits.check_user(other, user(1))), 1);
         assert_eq!(passing(9, || limits.check_user(one, user(2))), 2);
@@ -170,19 +169,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn this_machine_has_limits_only_when_it_is_told_to() {
-        let local: IpAddr = "127.0.0.1".parse().unwrap();
+        let local = Client { is_local: true, ..from("127.0.0.1") };
         let unlimited = limits([("ADDRESS_BURST", "1"), ("USER_BURST", "1")]);
         assert_eq!(passing(5_000, || unlimited.check_address(local)), 5_000);
         assert_eq!(passing(5_000, || unlimited.check_user(local, user(1))), 5_000);
         let limited = limits([("ADDRESS_BURST", "1"), ("LIMIT_LOOPBACK", "true")]);
         assert_eq!(passing(9, || limited.check_address(local)), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn behind_a_proxy_on_this_machine_that_is_not_named_a_user_is_limited_all_the_same() {
-        let local: IpAddr = "127.0.0.1".parse().unwrap();
-        let limits = Limits { knows_clients: false, ..limits([("USER_BURST", "2")]) };
-        assert_eq!(passing(9, || limits.check_user(local, user(1))), 2);
-        assert_eq!(passing(5_000, || limits.check_address(local)), 5_000);
     }
 }

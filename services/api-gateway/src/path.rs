@@ -78,7 +78,7 @@ fn escape(rest: &[u8]) -> Result<(), PathError> {
 }
 
 /// "Unreserved" in RFC 3986: means the same behind a `%` and without.
-fn is_plain(byte: u8) -> bool {
+pub(crate) fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Revocations {
 
 #[derive(Debug, Default)]
 struct Known {
+    /// Whether anything was ever heard, if only that there are none.
+    is_told: bool,
     subjects: HashMap<Subject, Revoked>,
     /// The same, the one first that is forgotten first.
     ends: BTreeSet<(Timestamp, Subject)>,
@@ -58,12 +60,17 @@ pub(crate) struct Revocation {
 }
 
 impl Revocations {
-    /// About 130 logouts in each second for as long as a token lives, in 16 MiB.
+    /// About 100 logouts in each second for as long as a revocation matters, 11 minutes, in 16 MiB.
     pub(crate) const MOST: usize = 1 << 16;
 
     /// None yet, and never more than `most`.
     pub(crate) fn new(most: usize) -> Self {
         Self { most, known: RwLock::default() }
+    }
+
+    /// Whether it is known which tokens were revoked. Before, any may have been.
+    pub(crate) fn are_known(&self) -> bool {
+        self.known().is_told
     }
 
     /// Whether a token that says this is to be taken no more.
@@ -80,6 +87,7 @@ impl Revocations {
     /// Takes in what was revoked, and forgets what does not matter any more.
     pub(crate) fn learn(&self, revocations: impl IntoIterator<Item = Revocation>, now: Timestamp) {
         let mut known = self.learning();
+        known.is_told = true;
         for revocation in revocations {
             known.add(revocation);
         }

@@ -160,14 +160,14 @@ impl Binder<'_> {
     }
 
     async fn front(&self, front: Front) -> Result<(Bound, Option<Background>), StartError> {
-        let Front { config, handler, largest_body } = front;
+        let Front { config, handler, largest_body, serves_clients } = front;
         let (transport, renewal) = config
             .transport(self.platform)
             .map_err(|error| StartError::PublicCertificate(Box::new(error)))?;
         let mut stack = self.stack(Kind::Http, Gate::OPEN, Handler::Raw(handler));
         stack.bounds.body = largest_body;
         let mut bound = self.bind("public", config.addr, transport, stack).await?;
-        if !config.sees_addresses() {
+        if !serves_clients {
             bound.server.limits.per_address = bound.server.limits.connections;
         }
         Ok((bound, renewal))

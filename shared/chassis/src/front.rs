@@ -26,6 +26,9 @@ pub struct Front {
     pub handler: RawHandler,
     /// The bytes of the largest body that the handler lets through.
     pub largest_body: usize,
+    /// Whether each connection is a client's own, so that one address has but a share of them. Else all clients share
+    /// the few addresses of what stands before the gateway, or that of its machine.
+    pub serves_clients: bool,
 }
 
 /// Where the public connects, and how.
@@ -106,12 +109,6 @@ impl FrontConfig {
             FrontTls::None => "http",
             FrontTls::Terminated | FrontTls::Files { .. } => "https",
         }
-    }
-
-    /// Whether each connection is a client's own: else all clients share the few addresses of what stands before the
-    /// gateway, or of its machine.
-    pub(crate) fn sees_addresses(&self) -> bool {
-        self.tls != FrontTls::Terminated && !self.addr.ip().is_loopback()
     }
 
     pub(crate) fn transport(

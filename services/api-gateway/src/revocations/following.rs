@@ -1,7 +1,7 @@
 //! Learning of revocations as they happen, from the service that issues the tokens.
 //!
-//! While its stream is away nothing new is learnt, and tokens hold until they expire: better that than to turn everybody
-//! away. A gauge tells for how long.
+//! Before the first word of it no token is taken. Later, while its stream is away, nothing new is learnt and tokens hold
+//! until they expire: better that than to turn everybody away. A gauge tells for how long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -87,10 +87,7 @@ impl Follower {
             let was_heard = self.heard_at.load(Ordering::Relaxed) != before;
             // Told when it begins, not with each try.
             if was_heard || !is_lost {
-                tracing::warn!(
-                    error = &lost as &dyn std::error::Error,
-                    "revocations are not heard of for now"
-                );
+                tracing::warn!(error = &lost as &dyn std::error::Error, "revocations are not heard of");
             }
             is_lost = true;
             sleep(Self::PAUSE + self.random.jitter(Self::PAUSE)).await;
@@ -115,12 +112,20 @@ impl Follower {
 
     fn hear(&self, message: &WatchRevocationsResponse) {
         let now = self.clock.now();
-        self.revocations.learn(message.revocations.iter().filter_map(read), now);
+        self.revocations.learn(message.revocations.iter().filter_map(learnt), now);
         self.heard_at.store(now.micros(), Ordering::Relaxed);
     }
 }
 
-/// One that is of a kind which this build does not know is about tokens that expire, too.
+/// What cannot be read must not keep the others from being learnt; the tokens that it is about hold until they expire.
+fn learnt(revocation: &WireRevocation) -> Option<Revocation> {
+    let read = read(revocation);
+    if read.is_none() {
+        tracing::error!(?revocation, "a revocation cannot be read: is the gateway older than auth-service?");
+    }
+    read
+}
+
 fn read(revocation: &WireRevocation) -> Option<Revocation> {
     let (subject, below_version) = match revocation.subject.as_ref()? {
         Wire::SessionId(id) => (Subject::Session(id.parse().ok()?), i64::MAX),

@@ -40,7 +40,7 @@ const BODIES: RangeInclusive<u64> = 1..=4 << 20;
 
 const SHAPE: &str = "PREFIX ACCESS SERVICE and what is special about it, such as \
                      /orders user order-service timeout=5s body=64KiB";
-const PREFIX: &str = "for a path of whole segments, without a slash at its end";
+const PREFIX: &str = "for a path of whole segments of letters, digits and -._~, without a slash at its end";
 const RESERVED: &str = "for another path than the gateway's own /health";
 const ACCESS: &str = "for public, user or operator after the prefix";
 const SERVICE: &str = "for a service, such as user-service, after the access";
@@ -116,7 +116,9 @@ impl Route {
 
 fn read_prefix(prefix: &str) -> Result<&str, &'static str> {
     let is_whole = prefix == "/" || !prefix.ends_with('/');
-    if !is_whole || prefix.contains('%') || path::check(prefix).is_err() {
+    // Other characters have two spellings, of which a service may take either for the other.
+    let is_plain = prefix.bytes().all(|byte| byte == b'/' || path::is_plain(byte));
+    if !is_whole || !is_plain || path::check(prefix).is_err() {
         return Err(PREFIX);
     }
     if prefix == health::PATH { Err(RESERVED) } else { Ok(prefix) }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chassis::{Access, Assembly, Edge, Health, KeySource, Platform, get};
@@ -28,6 +29,8 @@ pub(crate) struct Issuer {
     key: Arc<SigningKey>,
     keys: watch::Sender<KeySet>,
     revoked: watch::Sender<Vec<Revocation>>,
+    /// Whether it says nothing of them.
+    is_silent: Arc<AtomicBool>,
 }
 
 impl Issuer {
@@ -35,7 +38,18 @@ impl Issuer {
     pub(crate) fn new() -> Self {
         let key = Arc::new(key(1));
         let keys = watch::Sender::new(KeySet::new([key.public()]));
-        Self { key, keys, revoked: watch::Sender::default() }
+        Self { key, keys, revoked: watch::Sender::default(), is_silent: Arc::default() }
+    }
+
+    /// One that says nothing of what it takes back, until it speaks.
+    pub(crate) fn silent() -> Self {
+        let issuer = Self::new();
+        issuer.is_silent.store(true, Ordering::Relaxed);
+        issuer
+    }
+
+    pub(crate) fn speak(&self) {
+        self.is_silent.store(false, Ordering::Relaxed);
     }
 
     /// Without a key that anybody could know.
@@ -140,6 +154,9 @@ impl TokensService for Desk {
         &self,
         request: Request<WatchRevocationsRequest>,
     ) -> Result<Response<Self::WatchRevocationsStream>, Status> {
+        if self.issuer.is_silent.load(Ordering::Relaxed) {
+            return Err(Status::unavailable("not now"));
+        }
         let since = usize::try_from(request.get_ref().since).unwrap();
         let answers = stream::unfold(
             (self.issuer.revoked.subscribe(), since, true),

@@ -137,6 +137,29 @@ async fn users_who_share_a_connection_are_each_told_of_themselves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn before_it_is_known_what_was_revoked_no_token_is_taken_and_none_refused_for_good() {
+    Town::found(Site::in_memory(), Issuer::silent(), &[], async |town| {
+        let ((ended, its_token), (_, other)) = (town.somebody(), town.somebody());
+        town.issuer.revoke_session(&town.env, ended.session);
+        let keyless = "the access token cannot be checked yet: the keys for it have not arrived";
+        let mut told = keyless.to_owned();
+        while told == keyless {
+            told = town.get("/users/echo", &its_token).await.detail();
+        }
+        assert_eq!(told, "the access token cannot be checked yet: what was revoked is not known");
+        assert_eq!(town.get("/users/echo", &other).await.problem().0, 503);
+        town.issuer.speak();
+        sleep(SOON + Duration::from_secs(2)).await;
+        assert_eq!(town.get("/users/echo", &other).await.status(), 200);
+        assert_eq!(
+            town.get("/users/echo", &its_token).await.detail(),
+            "the access token has been taken back"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn keys_that_are_known_stay_while_the_issuer_tells_of_none_and_others_are_not_refused_for_good() {
     Town::tell(async |town| {
         town.issuer.lose_keys();

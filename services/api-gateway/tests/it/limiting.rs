@@ -21,7 +21,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back_before_its_tok
 
 #[tokio::test(start_paused = true)]
 async fn behind_a_proxy_each_client_has_a_limit_and_an_address_of_its_own() {
-    let vars = [("TRUSTED_PROXIES", "127.0.0.1"), ("ADDRESS_RATE", "1"), ("ADDRESS_BURST", "2")];
+    let vars = [("TRUSTED_PROXIES", "127.0.0.1"), ("ADDRESS_RATE", "1"), ("ADDRESS_BURST", "60")];
     Town::with(&vars, async |town| {
         let (_, header) = town.somebody();
         let from = async |client: &str| {
@@ -29,8 +29,11 @@ async fn behind_a_proxy_each_client_has_a_limit_and_an_address_of_its_own() {
             town.get("/users/echo", &told).await
         };
         assert_eq!(from("203.0.113.9").await.json()["client"], "203.0.113.9");
-        let rest = [from("203.0.113.9").await.status(), from("203.0.113.9").await.status()];
-        assert_eq!(rest, [200, 429]);
+        let mut refused = 0;
+        for _ in 0..100 {
+            refused += u32::from(from("203.0.113.9").await.status() == 429);
+        }
+        assert!((35..=41).contains(&refused), "{refused} of 100");
         assert_eq!(from("203.0.113.10").await.status(), 200);
     })
     .await;
