@@ -38,7 +38,7 @@ enum Unfinished {
 
 impl Housekeeping {
     const LEASE: &str = "housekeeping";
-    /// A key may be as much older than it should get, and a row than it needs.
+    /// A round comes within one and a half of these, and a key or a row may get as much older than it should.
     const BETWEEN_ROUNDS: Duration = Duration::from_secs(60);
     /// A round ends before this; who was paused for longer is fenced off.
     const TERM: Duration = Duration::from_secs(120);
