@@ -100,14 +100,10 @@ impl Housekeeping {
 
     /// What is to be swept, and from when on it is old.
     fn old(&self, now: Timestamp) -> [(Sweep, Timestamp); 3] {
-        // A token that old is good no more, used or not: its session is over, or has another. Sessions go after
-        // their tokens, and are remembered as long for knowing networks by them.
-        let unused = now.before(self.lifetimes.idle.max(self.lifetimes.absolute));
-        [
-            (Sweep::Tokens, now.before(self.lifetimes.idle)),
-            (Sweep::Sessions, unused),
-            (Sweep::Revocations, now),
-        ]
+        // No session outlives this that has a token from before. As long as one goes on, a spent token of it tells of
+        // a thief, however old it is. Sessions go after their tokens, and are remembered for knowing networks by them.
+        let over = now.before(self.lifetimes.idle.max(self.lifetimes.absolute));
+        [(Sweep::Tokens, over), (Sweep::Sessions, over), (Sweep::Revocations, now)]
     }
 }
 
@@ -117,14 +113,23 @@ fn soon() -> Deadline {
 
 #[cfg(test)]
 mod tests {
+    use types::SessionId;
     use uuid::Uuid;
 
     use super::*;
     use crate::keys::SealingKey;
-    use crate::store::fixture::World;
+    use crate::refresh::{Ruling, rule};
+    use crate::refresh_token::TokenHash;
+    use crate::session::{LoginName, Session};
+    use crate::store::Renewed;
+    use crate::store::fixture::{ADA, World};
 
     const START: Timestamp = Timestamp::from_micros(1_785_000_000_000_000);
     const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    fn expiry(created_at: Timestamp, now: Timestamp) -> Timestamp {
+        Lifetimes::default().expiry(created_at, now)
+    }
 
     impl World {
         async fn house(&self, now: Timestamp) -> Housekeeping {
@@ -133,6 +138,22 @@ mod tests {
             let (lifetimes, key_max_age) = (Lifetimes::default(), HOUR);
             let (database, clock, ids, random) = (self.database.clone(), env.clock, env.ids, env.random);
             Housekeeping { database, keys, lifetimes, key_max_age, clock, ids, random }
+        }
+
+        /// A session that begins at `now` and is used once in each of `uses`, and its tokens.
+        async fn used(&self, now: Timestamp, uses: &[Timestamp]) -> (SessionId, Vec<TokenHash>) {
+            let session = Session { expires_at: expiry(now, now), ..self.session(ADA, now) };
+            let mut tokens = vec![self.token()];
+            let login = LoginName::new("ada@example.com");
+            self.commit(|batch| store::begin(batch, &session, &login, &tokens[0])).await.unwrap();
+            for &now in uses {
+                let presented = self.presented(*tokens.last().unwrap()).await;
+                let expires_at = expiry(session.created_at, now);
+                let renewed = Renewed { version: 1, token: self.token(), now, expires_at };
+                self.commit(|batch| store::rotate(batch, &presented, &renewed)).await.unwrap();
+                tokens.push(renewed.token);
+            }
+            (session.id, tokens)
         }
 
         async fn generations(&self) -> Vec<i64> {
@@ -163,6 +184,30 @@ mod tests {
 
             world.house(START.after(HOUR * 3 / 2)).await.round("one").await.unwrap();
             assert_eq!(world.generations().await, [2]);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_spent_token_is_kept_as_long_as_its_session_can_go_on() {
+        World::on_sqlite(async |world| {
+            let (now, day) = (START, HOUR * 24);
+            let every_six_days = |from: u32, to: u32| -> Vec<_> {
+                (from..=to).rev().step_by(6).map(|days| now.before(day * days)).collect()
+            };
+            let (session, live) = world.used(now.before(day * 29), &every_six_days(1, 23)).await;
+            // One that nobody has used since, and one that was used as long as it could be.
+            world.used(now.before(day * 31), &[]).await;
+            world.used(now.before(day * 61), &every_six_days(31, 55)).await;
+            world.house(now).await.round("one").await.unwrap();
+
+            for token in live {
+                let presented = world.presented(token).await;
+                let expected = if presented.spent.is_some() { Ruling::Reused } else { Ruling::Rotate };
+                assert_eq!((rule(&presented, now), presented.session), (expected, session));
+            }
+            let dead = store::has_more(&world.database, Sweep::Tokens, now.before(day * 29), soon());
+            assert!(!dead.await.unwrap());
         })
         .await;
     }
