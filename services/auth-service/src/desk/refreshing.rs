@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use super::{Desk, DeskError, Grant};
 use crate::accounts::Account;
 use crate::asking::Asking;
-use crate::refresh::{Presented, Ruling, rule};
+use crate::refresh::{PATIENCE, Presented, Ruling, rule};
 use crate::refresh_token::{RefreshToken, TokenHash};
 use crate::store::{self, Renewed};
 
@@ -17,7 +17,7 @@ impl Desk {
     /// Renews a session for whoever presents its refresh token. The account is read again, so that the new access token
     /// says what is true now.
     pub(crate) async fn refresh(&self, token: &SecretString, asking: &Asking) -> Result<Grant, DeskError> {
-        let outcome = self.try_refresh(token, asking).await;
+        let outcome = self.try_refresh(token, &asking.within(PATIENCE)).await;
         self.tally.refreshed(&outcome);
         outcome
     }

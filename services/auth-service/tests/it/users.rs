@@ -4,6 +4,7 @@ mod book;
 mod service;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chassis::{Assembly, Platform, Service};
 use proto::flotilla::users::v1::Role;
@@ -27,6 +28,8 @@ struct Shared {
     fault: watch::Sender<Fault>,
     /// Credentials that were verified and wait for leave to be answered.
     held: watch::Sender<usize>,
+    /// How long the last one would wait who asked for an account.
+    patience: watch::Sender<Duration>,
 }
 
 /// What goes wrong.
@@ -45,7 +48,8 @@ pub(crate) enum Fault {
 impl Users {
     pub(crate) fn new() -> Self {
         let (noted, fault) = (watch::Sender::default(), watch::Sender::new(Fault::None));
-        Self(Arc::new(Shared { book: Mutex::default(), noted, fault, held: watch::Sender::new(0) }))
+        let (book, held, patience) = (Mutex::default(), watch::Sender::new(0), watch::Sender::default());
+        Self(Arc::new(Shared { book, noted, fault, held, patience }))
     }
 
     /// The service, on `platform`.
@@ -69,6 +73,11 @@ impl Users {
     /// Waits until credentials have been verified and are not answered.
     pub(crate) async fn holds_somebody(&self) {
         self.0.held.subscribe().wait_for(|held| *held > 0).await.unwrap();
+    }
+
+    /// How long the last one would wait who asked for an account.
+    pub(crate) fn patience(&self) -> Duration {
+        *self.0.patience.borrow()
     }
 
     /// Waits until nobody has to be told of a change any more.

@@ -16,6 +16,7 @@ use proto::userservice::user_service_server::UserService;
 use proto::userservice::{
     CreateUserRequest, DeleteUserRequest, Empty, GetUserRequest, UpdateUserRequest, User,
 };
+use runtime::Deadline;
 use tokio::time::timeout;
 use tonic::{Request, Response, Status, async_trait};
 use types::{ErrorClass, FieldError};
@@ -119,6 +120,8 @@ impl AccountsService for Users {
         &self,
         request: Request<GetAccountRequest>,
     ) -> Result<Response<GetAccountResponse>, Status> {
+        let deadline: &Deadline = request.extensions().get().unwrap();
+        self.0.patience.send_replace(deadline.remaining());
         self.begin()?;
         let Some(By::Id(id)) = request.into_inner().by else { return Err(Status::unimplemented("")) };
         let account = self.book().get(id.parse().unwrap());
