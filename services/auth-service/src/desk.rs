@@ -128,10 +128,8 @@ impl Desk {
                 attempt.forgiven();
                 self.begin(account, &name, origin, asking.deadline).await
             }
-            Err(error) if error.is_unproven() => {
-                attempt.failed();
-                Err(DeskError::WrongCredentials)
-            }
+            // A wrong guess stays charged.
+            Err(error) if error.is_unproven() => Err(DeskError::WrongCredentials),
             // What was not checked tells nobody anything.
             Err(error) => {
                 attempt.forgiven();
@@ -249,10 +247,7 @@ impl Desk {
                 attempt.forgiven();
                 self.end_others(owner, account.version, asking.deadline).await
             }
-            Err(error) if error.is_unproven() => {
-                attempt.failed();
-                Err(DeskError::WrongPassword)
-            }
+            Err(error) if error.is_unproven() => Err(DeskError::WrongPassword),
             Err(error) => {
                 attempt.forgiven();
                 Err(error.into())
