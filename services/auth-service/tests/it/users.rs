@@ -10,12 +10,14 @@ use chassis::{Assembly, Platform, Service};
 use proto::flotilla::users::v1::Role;
 use proto::flotilla::users::v1::accounts_service_server::AccountsServiceServer;
 use proto::userservice::user_service_server::UserServiceServer;
+use runtime::Deadline;
 use service_auth::AllowTable;
 use tokio::sync::watch;
 use tonic::service::Routes;
 use uuid::Uuid;
 
 use self::book::Book;
+use crate::world::PATIENCE;
 
 /// The accounts there are, and how the service behaves. Clones are the same.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ struct Shared {
     fault: watch::Sender<Fault>,
     /// Credentials that were verified and wait for leave to be answered.
     held: watch::Sender<usize>,
+    /// How often whoever wanted to follow the changes was refused.
+    refused: watch::Sender<usize>,
     /// How long the last one would wait who asked for an account.
     patience: watch::Sender<Duration>,
 }
@@ -48,8 +52,9 @@ pub(crate) enum Fault {
 impl Users {
     pub(crate) fn new() -> Self {
         let (noted, fault) = (watch::Sender::default(), watch::Sender::new(Fault::None));
-        let (book, held, patience) = (Mutex::default(), watch::Sender::new(0), watch::Sender::default());
-        Self(Arc::new(Shared { book, noted, fault, held, patience }))
+        let (held, refused) = (watch::Sender::new(0), watch::Sender::new(0));
+        let (book, patience) = (Mutex::default(), watch::Sender::default());
+        Self(Arc::new(Shared { book, noted, fault, held, refused, patience }))
     }
 
     /// The service, on `platform`.
@@ -82,7 +87,21 @@ impl Users {
 
     /// Waits until nobody has to be told of a change any more.
     pub(crate) async fn settled(&self) {
-        self.0.noted.subscribe().wait_for(|()| self.book().changes.is_empty()).await.unwrap();
+        self.settled_but(0).await;
+    }
+
+    /// Waits until somebody has to be told of no more changes than so many.
+    pub(crate) async fn settled_but(&self, left: usize) {
+        let mut noted = self.0.noted.subscribe();
+        let settled = noted.wait_for(|()| self.book().changes.len() <= left);
+        Deadline::within(PATIENCE).bound(settled).await.expect("they are followed in time").unwrap();
+    }
+
+    /// Waits until somebody who follows the changes has noticed that the service is away.
+    pub(crate) async fn is_missed(&self) {
+        let mut refused = self.0.refused.subscribe();
+        let before = *refused.borrow_and_update();
+        refused.wait_for(|refused| *refused > before).await.unwrap();
     }
 
     /// Gives the account another role.

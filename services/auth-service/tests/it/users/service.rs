@@ -142,7 +142,7 @@ impl AccountsService for Users {
         &self,
         _: Request<WatchChangesRequest>,
     ) -> Result<Response<Self::WatchChangesStream>, Status> {
-        self.begin()?;
+        self.begin().inspect_err(|_| self.0.refused.send_modify(|refused| *refused += 1))?;
         let watch = (self.clone(), self.0.noted.subscribe(), BTreeSet::new());
         let told = stream::try_unfold(watch, async |(users, mut noted, mut told)| {
             users.begin()?;
