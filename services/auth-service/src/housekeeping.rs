@@ -28,8 +28,12 @@ pub(crate) struct Housekeeping {
 /// Why a round was not finished.
 #[derive(Debug, thiserror::Error)]
 enum Unfinished {
+    #[error("claiming or releasing the lease")]
+    Lease(#[source] CommitError),
     #[error("rotating the signing keys")]
-    Rotate(#[from] RotateError),
+    Rotate(#[source] RotateError),
+    #[error("forgetting signing keys")]
+    Forget(#[source] CommitError),
     #[error("looking for what is to be swept")]
     Read(#[from] ReadError),
     #[error("sweeping")]
@@ -75,25 +79,38 @@ impl Housekeeping {
     }
 
     async fn round(&self, holder: &str) -> Result<(), Unfinished> {
-        let lease = self.database.claim_lease(Self::LEASE, holder, Self::TERM, soon()).await?;
-        let Some(lease) = lease else { return Ok(()) };
+        let lease = self.database.claim_lease(Self::LEASE, holder, Self::TERM, soon()).await;
+        let Some(lease) = lease.map_err(Unfinished::Lease)? else { return Ok(()) };
         let outcome = self.work(&lease).await;
-        self.database.release_lease(lease, soon()).await?;
+        let released = self.database.release_lease(lease, soon()).await;
+        outcome.and(released.map_err(Unfinished::Lease))
+    }
+
+    /// Does every duty, whatever becomes of the others, and tells the first that failed.
+    async fn work(&self, lease: &Lease) -> Result<(), Unfinished> {
+        let rotated = self.keys.rotate_if_due(self.key_max_age, lease, soon()).await;
+        let forgotten = self.keys.forget_retired(lease, soon()).await;
+        let mut outcome = rotated.map_err(Unfinished::Rotate).and(forgotten.map_err(Unfinished::Forget));
+        let mut left = Self::MOST_DELETES;
+        for (what, moment) in self.old(self.clock.now()) {
+            outcome = outcome.and(self.sweep(what, moment, &mut left, lease).await);
+        }
         outcome
     }
 
-    async fn work(&self, lease: &Lease) -> Result<(), Unfinished> {
-        self.keys.rotate_if_due(self.key_max_age, lease, soon()).await?;
-        self.keys.forget_retired(lease, soon()).await?;
-        let (now, mut left) = (self.clock.now(), Self::MOST_DELETES);
-        for (what, moment) in self.old(now) {
-            while left > 0 && store::has_more(&self.database, what, moment, soon()).await? {
-                let mut batch = Batch::new();
-                store::sweep(&mut batch, what, moment);
-                self.database.commit(batch.fenced_by(lease).clone(), soon()).await?;
-                sleep(Self::PACE).await;
-                left -= 1;
-            }
+    async fn sweep(
+        &self,
+        what: Sweep,
+        moment: Timestamp,
+        left: &mut u32,
+        lease: &Lease,
+    ) -> Result<(), Unfinished> {
+        while *left > 0 && store::has_more(&self.database, what, moment, soon()).await? {
+            let mut batch = Batch::new();
+            store::sweep(&mut batch, what, moment);
+            self.database.commit(batch.fenced_by(lease).clone(), soon()).await?;
+            sleep(Self::PACE).await;
+            *left -= 1;
         }
         Ok(())
     }
@@ -113,11 +130,12 @@ fn soon() -> Deadline {
 
 #[cfg(test)]
 mod tests {
+    use database::{Sql, params};
     use types::SessionId;
     use uuid::Uuid;
 
     use super::*;
-    use crate::keys::SealingKey;
+    use crate::keys::{SealingKey, StoredKey};
     use crate::refresh::{Ruling, rule};
     use crate::refresh_token::TokenHash;
     use crate::session::{LoginName, Session};
@@ -208,6 +226,27 @@ mod tests {
             }
             let dead = store::has_more(&world.database, Sweep::Tokens, now.before(day * 29), soon());
             assert!(!dead.await.unwrap());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_duty_that_fails_and_a_lease_that_is_not_released_keep_no_other_from_being_done() {
+        const KEEP: Sql = Sql::new(
+            "CREATE TRIGGER keep BEFORE UPDATE ON flotilla_leases WHEN new.until = 0 \
+             BEGIN SELECT RAISE(ABORT, 'kept'); END",
+        );
+        World::on_sqlite(async |world| {
+            let house = world.house(START).await;
+            world.revoke(1, START.before(HOUR)).await;
+            let (kid, sealed) = ("nobody knows".to_owned(), vec![7; 60]);
+            let foreign = StoredKey { generation: 2, kid, sealed, signs_from: START };
+            world.commit(|batch| store::insert_key(batch, &foreign)).await.unwrap();
+            world.commit(|batch| _ = batch.run(KEEP, params![])).await.unwrap();
+            let outcome = house.round("one").await;
+            assert!(matches!(outcome, Err(Unfinished::Rotate(_))), "{outcome:?}");
+            let more = store::has_more(&world.database, Sweep::Revocations, START, soon());
+            assert!(!more.await.unwrap());
         })
         .await;
     }
