@@ -52,7 +52,7 @@ pub(crate) struct Access {
 /// What somebody gets who has logged in.
 #[derive(Debug)]
 pub(crate) struct Grant {
-    /// What opens the platform for now.
+    /// What opens the platform.
     pub(crate) access: Access,
     /// What brings the next one.
     pub(crate) refresh: RefreshToken,

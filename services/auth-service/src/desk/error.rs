@@ -17,7 +17,7 @@ pub(crate) enum DeskError {
     Ended,
     #[error("there is no such session")]
     NoSuchSession,
-    #[error("too many failed logins; {0}")]
+    #[error("too many wrong passwords; the next try is in {} s", .0.seconds())]
     TooOften(#[from] RetryAfter),
     #[error("the account or the session has changed at the same moment")]
     Crowded,

@@ -206,7 +206,11 @@ pub(crate) fn end_older(
     batch.run(END_OLDER, params![now, user, version, kept]);
 }
 
-/// Batches that change something of one user's sessions lock one key and, in PostgreSQL, one row.
+/// Batches that change something of one user's sessions have one key. Whatever begins sessions, renews them or raises the
+/// version locks the user's row of `accounts` besides, so that nothing begins or goes on beside the end of all:
+/// [`begin`], [`rotate`], [`rotate_again`] and [`raise`], with which [`end_older`] shares its batch. [`end_session`] and
+/// [`end_own`] need not. They end one session, by an update of its row; a renewal expects to find that row not ended, so
+/// that it comes before and what it makes is revoked with the session, or it fails.
 fn locked(batch: &mut Batch, user: UserId) -> &mut Batch {
     batch.key(format_args!("account:{user}"))
 }
