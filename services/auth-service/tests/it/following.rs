@@ -141,3 +141,21 @@ async fn a_change_whose_consequences_cannot_be_written_holds_up_no_other() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_account_that_was_put_back_is_a_fault_until_its_version_is_as_high_again() {
+    World::run(async |world| {
+        let (client, email) = (world.client(), world.email());
+        let user = client.register(&email).await;
+        world.users.change_role(user, Role::Operator);
+        world.users.settled().await;
+        let tokens = client.log_in(&email).await;
+        world.users.put_back(user);
+        let refused = [client.try_log_in(&email, PASSWORD).await, client.try_refresh(&tokens.refresh).await];
+        assert_eq!(refused.map(|answer| answer.status), [StatusCode::INTERNAL_SERVER_ERROR; 2]);
+        world.users.rename(user);
+        client.log_in(&email).await;
+        client.refresh(&tokens).await;
+    })
+    .await;
+}

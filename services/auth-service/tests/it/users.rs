@@ -121,6 +121,11 @@ impl Users {
         self.book().rename(id);
     }
 
+    /// Gives the account back the version that it began with, as putting back the database does.
+    pub(crate) fn put_back(&self, id: Uuid) {
+        self.book().put_back(id);
+    }
+
     /// Deletes the account.
     pub(crate) fn delete(&self, id: Uuid) {
         self.book().delete(id);
