@@ -1,5 +1,7 @@
 //! What comes with a request besides its content.
 
+use std::time::Duration;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use chassis::Problem;
@@ -16,6 +18,11 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
+    /// The same, to be answered within `budget` at the latest.
+    pub(crate) fn within(&self, budget: Duration) -> Self {
+        Self { deadline: self.deadline.at_most(budget), trace: self.trace.clone() }
+    }
+
     /// By when something must have been read that is to be acted upon: early enough that there is time for that, and
     /// for telling for certain that nothing was done where it cannot be read.
     pub(crate) fn for_reading(&self) -> Deadline {

@@ -10,7 +10,7 @@ use crate::housekeeping::Housekeeping;
 
 pub(crate) fn of(config: &Config, platform: &Platform, desk: &Desk) -> Vec<Background> {
     let (keys, feed) = (desk.keys.clone(), desk.feed.clone());
-    let (check, follower) = (platform.health.check("signing-keys"), Follower::new(desk));
+    let (check, follower) = (platform.health.check("signing-keys"), Follower::new(desk, &platform.metrics));
     // They have just been read.
     check.report(Finding::Ok);
     let housekeeping = Housekeeping::new(config, desk);

@@ -1,12 +1,17 @@
 //! What happens to accounts elsewhere, and what follows from it here.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use database::{Batch, CommitError, Database};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use runtime::{Clock, Deadline, Random};
+use telemetry::Metrics;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use types::Timestamp;
+use uuid::Uuid;
 
 use crate::accounts::{AccountChange, Accounts, AccountsError, ChangeKind};
 use crate::desk::Desk;
@@ -20,6 +25,8 @@ pub(crate) struct Follower {
     feed: Feed,
     clock: Clock,
     random: Random,
+    followed_at: Arc<AtomicI64>,
+    is_lost: bool,
 }
 
 /// Why it must begin again.
@@ -43,25 +50,33 @@ impl Follower {
     /// As many changes are worked on at once: they share commits.
     const AT_ONCE: usize = 64;
 
-    pub(crate) fn new(desk: &Desk) -> Self {
+    pub(crate) fn new(desk: &Desk, metrics: &Metrics) -> Self {
         let Desk { accounts, database, feed, clock, random, .. } = desk.clone();
-        Self { accounts, database, feed, clock, random }
+        let followed_at = Arc::new(AtomicI64::new(clock.now().micros()));
+        let (followed, now) = (Arc::clone(&followed_at), clock.clone());
+        metrics.gauge(
+            "flotilla_account_changes_age_seconds",
+            "How long changes of accounts are not followed, since when they end no sessions",
+            move || {
+                let followed = Timestamp::from_micros(followed.load(Ordering::Relaxed));
+                i64::try_from(now.now().since(followed).as_secs()).unwrap_or(i64::MAX)
+            },
+        );
+        Self { accounts, database, feed, clock, random, followed_at, is_lost: false }
     }
 
     /// Follows until `stop`.
-    pub(crate) async fn keep_following(self, stop: CancellationToken) {
-        let mut told = false;
+    pub(crate) async fn keep_following(mut self, stop: CancellationToken) {
         loop {
-            let mut followed = 0_u32;
-            let Some(lost) = stop.run_until_cancelled(self.follow(&mut followed)).await else { return };
+            let Some(lost) = stop.run_until_cancelled(self.follow()).await else { return };
             // One warning for each time that it is lost, not for each try.
-            if !told || followed > 0 {
+            if !self.is_lost {
                 tracing::warn!(
                     error = &lost as &dyn std::error::Error,
                     "changes of accounts are not followed now"
                 );
             }
-            told = true;
+            self.is_lost = true;
             let pause = sleep(self.random.jitter(Self::PAUSE));
             if stop.run_until_cancelled(pause).await.is_none() {
                 return;
@@ -69,20 +84,23 @@ impl Follower {
         }
     }
 
-    /// Follows until that is lost, and counts what it is told.
-    async fn follow(&self, told: &mut u32) -> Lost {
-        match self.try_follow(told).await {
+    /// Follows until that is lost.
+    async fn follow(&mut self) -> Lost {
+        match self.try_follow().await {
             Ok(()) => Lost::Silence,
             Err(lost) => lost,
         }
     }
 
-    async fn try_follow(&self, told: &mut u32) -> Result<(), Lost> {
+    async fn try_follow(&mut self) -> Result<(), Lost> {
         let mut changes = self.accounts.watch_changes().await?;
         while let Ok(next) = timeout(Self::SILENCE, changes.next()).await {
             let Some(changes) = next? else { break };
-            *told = told.saturating_add(1);
             self.draw_consequences(&changes).await?;
+            self.followed_at.store(self.clock.now().micros(), Ordering::Relaxed);
+            if std::mem::take(&mut self.is_lost) {
+                tracing::info!("changes of accounts are followed again");
+            }
         }
         Ok(())
     }
@@ -94,16 +112,28 @@ impl Follower {
         }
         let deadline = Deadline::within(Self::PATIENCE);
         let writes: Vec<_> = changes.iter().map(|change| self.write(change, deadline)).collect();
-        stream::iter(writes).buffer_unordered(Self::AT_ONCE).try_collect::<()>().await?;
+        let mut writes = stream::iter(writes).buffer_unordered(Self::AT_ONCE);
+        let (mut written, mut failed) = (Vec::new(), None);
+        while let Some(outcome) = writes.next().await {
+            match outcome {
+                Ok(id) => written.push(id),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
         self.feed.written();
-        let ids: Vec<_> = changes.iter().map(|change| change.id).collect();
-        Ok(self.accounts.settle(&ids, deadline).await?)
+        // Those whose consequences cannot be written must not hold up the others.
+        let settled = self.accounts.settle(&written, Deadline::within(Self::PATIENCE)).await;
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(settled?),
+        }
     }
 
-    async fn write(&self, change: &AccountChange, deadline: Deadline) -> Result<(), CommitError> {
+    async fn write(&self, change: &AccountChange, deadline: Deadline) -> Result<Uuid, CommitError> {
         let mut batch = Batch::new();
         consequences(&mut batch, change, Ending::at(self.clock.now()));
-        self.database.commit(batch, deadline).await
+        self.database.commit(batch, deadline).await?;
+        Ok(change.id)
     }
 }
 

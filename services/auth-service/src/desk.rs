@@ -52,7 +52,7 @@ pub(crate) struct Access {
 /// What somebody gets who has logged in.
 #[derive(Debug)]
 pub(crate) struct Grant {
-    /// What opens the platform for now.
+    /// What opens the platform.
     pub(crate) access: Access,
     /// What brings the next one.
     pub(crate) refresh: RefreshToken,
@@ -126,12 +126,10 @@ impl Desk {
         match self.accounts.verify(email, password, asking).await {
             Ok(account) => {
                 attempt.forgiven();
-                self.begin(account, &name, origin, asking.deadline).await
+                self.begin(account, &name, origin, asking).await
             }
-            Err(error) if error.is_unproven() => {
-                attempt.failed();
-                Err(DeskError::WrongCredentials)
-            }
+            // A wrong guess stays charged.
+            Err(error) if error.is_unproven() => Err(DeskError::WrongCredentials),
             // What was not checked tells nobody anything.
             Err(error) => {
                 attempt.forgiven();
@@ -145,7 +143,7 @@ impl Desk {
         account: Account,
         name: &LoginName,
         origin: Origin,
-        deadline: Deadline,
+        asking: &Asking,
     ) -> Result<Grant, DeskError> {
         let (now, refresh) = (self.clock.now(), RefreshToken::generate(&self.random));
         let session = Session {
@@ -160,14 +158,27 @@ impl Desk {
         let access = self.access_token(account, session.id, now, session.expires_at);
         let mut batch = Batch::new();
         store::begin(&mut batch, &session, name, &refresh.hash());
-        match self.database.commit(batch, deadline).await {
+        match self.database.commit(batch, asking.deadline).await {
             // What was proven may be true no more: the password has changed meanwhile, or the account is gone.
-            Err(CommitError::Count { .. }) => Err(DeskError::Crowded),
+            Err(CommitError::Count { .. }) => Err(self.crowded(account.id, asking).await?),
             outcome => {
                 outcome?;
                 Ok(Grant { access, refresh })
             }
         }
+    }
+
+    /// Why nothing begins or goes on for `user`: others come first, or the account is older than what is known of it.
+    async fn crowded(&self, user: UserId, asking: &Asking) -> Result<DeskError, DeskError> {
+        let least_version = store::least_version(&self.database, user, asking.deadline).await?;
+        // Read after that, so that it is not older because of a change in between.
+        let account = self.accounts.find(user, asking).await?;
+        Ok(match (account, least_version) {
+            (Some(Account { version, .. }), Some(least_version)) if version < least_version => {
+                DeskError::PutBack { user, version, least_version }
+            }
+            _ => DeskError::Crowded,
+        })
     }
 
     /// The access token of a session that ends at `until` unless it is used again. It is made before what it belongs to
@@ -249,10 +260,7 @@ impl Desk {
                 attempt.forgiven();
                 self.end_others(owner, account.version, asking.deadline).await
             }
-            Err(error) if error.is_unproven() => {
-                attempt.failed();
-                Err(DeskError::WrongPassword)
-            }
+            Err(error) if error.is_unproven() => Err(DeskError::WrongPassword),
             Err(error) => {
                 attempt.forgiven();
                 Err(error.into())

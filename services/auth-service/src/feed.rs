@@ -110,9 +110,10 @@ impl Feed {
         Ok(())
     }
 
-    /// Watches what was recorded since `since` and what comes.
+    /// Watches what was recorded since `since` and what comes. A `since` that is still to come hides nothing.
     pub(crate) fn watch(&self, since: Timestamp) -> Watch {
         let (seen, clock) = (self.0.seen.subscribe(), self.0.clock.clone());
+        let since = since.min(clock.now());
         Watch { seen, clock, next: 0, since: since.before(Self::OVERLAP), cursor: since, spoke: None }
     }
 }
@@ -182,7 +183,8 @@ impl Watch {
             if !revocations.is_empty() || (begun && !silent) {
                 self.spoke = Some(Instant::now());
                 let newest = revocations.iter().map(|revocation| revocation.recorded_at).max();
-                self.cursor = self.cursor.max(newest.unwrap_or_default());
+                // What a clock that is ahead recorded must not hide what others do until then.
+                self.cursor = self.cursor.max(newest.unwrap_or_default().min(self.clock.now()));
                 return Told { revocations, cursor: self.cursor };
             }
             if self.seen.changed().await.is_err() {
@@ -191,6 +193,7 @@ impl Watch {
             }
         }
     }
+
     fn take(&mut self) -> (Vec<Revocation>, bool) {
         let (seen, now) = (self.seen.borrow_and_update(), self.clock.now());
         let mut taken = Vec::new();
@@ -276,6 +279,23 @@ mod tests {
                 world.revoke(id, at).await;
                 feed.look(Feed::SHORT_OVERLAP).await.unwrap();
                 assert_eq!(ids(&next(&mut watch).await), [id]);
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_back_after_one_from_a_clock_that_is_ahead_misses_nothing_of_the_others() {
+        World::on_sqlite(async |world| {
+            let (feed, ahead) = (world.feed(), START.after(SECOND * 3_600));
+            world.revoke(1, ahead).await;
+            feed.look(Feed::OVERLAP).await.unwrap();
+            assert_eq!(next(&mut feed.watch(Timestamp::default())).await.cursor, START);
+            world.revoke(2, START).await;
+            feed.look(Feed::OVERLAP).await.unwrap();
+            for since in [START, ahead] {
+                let told = next(&mut feed.watch(since)).await;
+                assert_eq!((ids(&told), told.cursor), (vec![1, 2], START), "{since}");
             }
         })
         .await;

@@ -56,6 +56,13 @@ impl Schedule {
         if keys.is_empty() { None } else { Some(Self(keys)) }
     }
 
+    /// Adds the key that was made next, if it is not there yet.
+    pub(crate) fn add(&mut self, next: Key) {
+        if next.generation > self.newest().generation {
+            self.0.push(next);
+        }
+    }
+
     /// The key that signs at `now`: the newest whose time has come. Where the clock is behind the one by which the first
     /// key was made, that one.
     pub(crate) fn signer(&self, now: Timestamp) -> &Key {

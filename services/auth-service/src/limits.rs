@@ -3,6 +3,11 @@
 //! An account is held to a limit of its own, or many addresses would guess at it together. Whoever guesses must not be
 //! able to lock its owner out by that; therefore a network that somebody has logged in to the account from before is not
 //! held to the account's limit, but to its own alone.
+//!
+//! An attempt is charged when it begins, to the account and to the network, and what turns out to be no wrong guess is
+//! given back: guesses at once are no more than guesses one after the other, and whoever does not wait for the answer has
+//! guessed all the same. Right passwords count until they have been checked, too, so that a network has as many logins
+//! in flight as it has failures left: with the default of 50 that is more than an office begins at one moment.
 
 use std::time::Duration;
 
@@ -54,27 +59,34 @@ impl Limits {
         network: Network,
         is_known: impl AsyncFnOnce() -> Result<bool, E>,
     ) -> Result<Attempt<'_>, E> {
-        self.networks.would_allow(&network)?;
+        self.networks.check(&network)?;
         let account = Account::Name(name);
         let charged = match self.accounts.check(&account) {
-            Ok(()) => Some(account),
-            Err(_) if is_known().await? => None,
-            Err(too_often) => return Err(too_often.into()),
+            Ok(()) => Ok(Some(account)),
+            Err(too_often) => match is_known().await {
+                Ok(true) => Ok(None),
+                Ok(false) => Err(too_often.into()),
+                Err(error) => Err(error),
+            },
         };
-        Ok(Attempt { limits: self, charged, network })
+        self.attempt(charged, network)
     }
 
     /// Lets a user who is logged in prove the password once more, or not.
     pub(crate) fn admit_user(&self, user: UserId, network: Network) -> Result<Attempt<'_>, RetryAfter> {
-        self.networks.would_allow(&network)?;
+        self.networks.check(&network)?;
         let account = Account::Id(user);
-        self.accounts.check(&account)?;
-        Ok(Attempt { limits: self, charged: Some(account), network })
+        self.attempt(self.accounts.check(&account).map(|()| Some(account)), network)
+    }
+
+    /// The attempt of a network that is charged for it, which costs it nothing where the account refuses.
+    fn attempt<E>(&self, charged: Result<Option<Account>, E>, network: Network) -> Result<Attempt<'_>, E> {
+        let charged = charged.inspect_err(|_| self.networks.give_back(&network))?;
+        Ok(Attempt { limits: self, charged, network })
     }
 }
 
-/// An attempt whose outcome is not known. The account is charged from the beginning, so that many at once are not more
-/// than one after the other.
+/// An attempt whose outcome is not known. It counts as a wrong guess unless it is forgiven.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Attempt<'a> {
@@ -84,13 +96,9 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// It was a wrong guess.
-    pub(crate) fn failed(self) {
-        self.limits.networks.charge(&self.network);
-    }
-
-    /// It was none, and costs nothing.
+    /// It was no wrong guess, and costs nothing.
     pub(crate) fn forgiven(self) {
+        self.limits.networks.give_back(&self.network);
         if let Some(account) = self.charged {
             self.limits.accounts.give_back(&account);
         }
@@ -100,6 +108,9 @@ impl Attempt<'_> {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
+
+    use types::Id;
+    use uuid::Uuid;
 
     use super::*;
 
@@ -124,10 +135,7 @@ mod tests {
     async fn guesses(limits: &Limits, name: &str, from: [u8; 4]) -> u32 {
         let mut admitted = 0;
         for _ in 0..10 {
-            if let Ok(attempt) = admit(limits, name, from, false).await {
-                attempt.failed();
-                admitted += 1;
-            }
+            admitted += u32::from(admit(limits, name, from, false).await.is_ok());
         }
         admitted
     }
@@ -160,7 +168,7 @@ mod tests {
         guesses(&limits, "ada@example.com", OFFICE).await;
         assert!(admit(&limits, "ada@example.com", HOME, false).await.is_err());
         for _ in 0..5 {
-            admit(&limits, "ada@example.com", HOME, true).await.unwrap().failed();
+            drop(admit(&limits, "ada@example.com", HOME, true).await.unwrap());
         }
         let own = admit(&limits, "ada@example.com", HOME, true).await;
         assert_eq!(own.map(drop), Err(RetryAfter(ADDRESS_INTERVAL)), "it has a limit of its own");
@@ -177,24 +185,38 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn guesses_at_once_are_no_more_than_one_after_the_other() {
-        let limits = limits(3, 100);
-        let mut open = Vec::new();
-        for _ in 0..10 {
-            open.extend(admit(&limits, "ada@example.com", OFFICE, false).await.ok());
+        for limits in [limits(3, 100), limits(100, 3)] {
+            let mut open = Vec::new();
+            for _ in 0..10 {
+                open.extend(admit(&limits, "ada@example.com", OFFICE, false).await.ok());
+            }
+            assert_eq!(open.len(), 3);
+            drop(open);
+            let refused = admit(&limits, "ada@example.com", OFFICE, false).await;
+            assert!(refused.is_err(), "leaving takes nothing back");
         }
-        assert_eq!(open.len(), 3);
-        drop(open);
-        assert!(
-            admit(&limits, "ada@example.com", OFFICE, false).await.is_err(),
-            "leaving takes nothing back"
-        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_for_the_sake_of_the_account_costs_its_network_nothing() {
+        let (limits, user, office) = (limits(1, 3), Id::from_uuid(Uuid::nil()), Network::of(OFFICE.into()));
+        guesses(&limits, "ada@example.com", OFFICE).await;
+        drop(limits.admit_user(user, office).unwrap());
+        for _ in 0..10 {
+            assert!(limits.admit_user(user, office).is_err());
+            assert!(admit(&limits, "ada@example.com", OFFICE, false).await.is_err());
+            let unread = limits
+                .admit(LoginName::new("ada@example.com"), office, async || Err(RetryAfter(ACCOUNT_INTERVAL)));
+            assert!(unread.await.is_err());
+        }
+        assert_eq!(guesses(&limits, "grace@example.com", OFFICE).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_user_who_is_logged_in_guesses_no_more_often() {
-        let (limits, user) = (limits(3, 100), types::Id::from_uuid(uuid::Uuid::nil()));
+        let (limits, user) = (limits(3, 100), Id::from_uuid(Uuid::nil()));
         for _ in 0..3 {
-            limits.admit_user(user, Network::of(OFFICE.into())).unwrap().failed();
+            drop(limits.admit_user(user, Network::of(OFFICE.into())).unwrap());
         }
         let refused = limits.admit_user(user, Network::of(HOME.into()));
         assert_eq!(refused.map(drop), Err(RetryAfter(ACCOUNT_INTERVAL)));

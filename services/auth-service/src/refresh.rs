@@ -14,6 +14,10 @@ use crate::refresh_token::TokenHash;
 /// A client that lost its connection asks again within seconds.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
+/// What a refresh may take, its commit included. Whoever is not granted anything by then hears so, and has as long again
+/// to ask once more: nobody is taken for a thief who waited for an answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A refresh token that somebody presents, as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Presented {
@@ -127,6 +131,11 @@ mod tests {
         }
         // The clock of another replica may be behind.
         assert_eq!(rule(&presented(Some(spent())), START.before(HOUR)), Ruling::RotateAgain(token(2)));
+    }
+
+    #[test]
+    fn whoever_waits_for_the_answer_as_long_as_it_may_take_has_as_long_again_to_ask_once_more() {
+        assert!(PATIENCE * 2 <= GRACE);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use types::{Email, SessionId, Timestamp, UserId};
+use types::{Email, SessionId, Timestamp, UserId, is_control};
 
 /// How long an access token is good. What it says of its user is true for as long at the most, wherever revocations do
 /// not arrive.
@@ -84,7 +84,7 @@ impl UserAgent {
     /// What there is of it, without what a terminal or a page would act on.
     pub(crate) fn new(header: &[u8]) -> Self {
         let text = String::from_utf8_lossy(header);
-        let shown = text.chars().filter(|character| !character.is_control()).collect::<String>();
+        let shown = text.chars().filter(|&character| !is_control(character)).collect::<String>();
         Self(shown[..shown.floor_char_boundary(Self::LONGEST)].to_owned())
     }
 
@@ -179,6 +179,7 @@ mod tests {
     #[test]
     fn of_a_user_agent_the_beginning_is_kept_and_nothing_that_acts() {
         assert_eq!(UserAgent::new(b"curl/8.5\x1b[31m\0").as_str(), "curl/8.5[31m");
+        assert_eq!(UserAgent::new("a\u{202E}b\u{2066}c\u{2028}d".as_bytes()).as_str(), "abcd");
         assert_eq!(UserAgent::new("é".repeat(1_000).as_bytes()).as_str(), "é".repeat(128));
         assert_eq!(UserAgent::new(b"\xff").as_str(), "\u{fffd}");
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use secrecy::SecretString;
-use types::{Email, FieldError, Role, Timestamp, UserId};
+use types::{Email, FieldError, Role, Timestamp, UserId, is_control};
 
 use crate::password::NewPassword;
 
@@ -126,16 +126,6 @@ impl FromStr for Name {
         let fits = (1..=Self::MOST_CHARACTERS).contains(&name.chars().count());
         if fits && !name.contains(is_control) { Ok(Self(name.to_owned())) } else { Err(NameError) }
     }
-}
-
-/// U+0000 among them, which PostgreSQL cannot keep; and what Unicode has beyond ASCII to break a line, or to turn
-/// the direction of what stands after the name (UAX #9).
-fn is_control(character: char) -> bool {
-    let breaks_or_turns = matches!(
-        character,
-        '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
-    );
-    character.is_control() || breaks_or_turns
 }
 
 /// Keeps the value, or notes what is wrong with the field.

@@ -6,11 +6,11 @@ use types::{Classify, ErrorClass, FieldError};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccountsError {
     /// It was asked for something that it keeps.
-    #[error("{0}")]
-    Reading(#[source] CallError),
+    #[error(transparent)]
+    Reading(CallError),
     /// It was asked to change something.
-    #[error("{0}")]
-    Writing(#[source] CallError),
+    #[error(transparent)]
+    Writing(CallError),
     /// It was asked, and its answer is none by the contract.
     #[error("user-service answered without {0}")]
     Answer(&'static str),
@@ -50,6 +50,22 @@ impl Classify for AccountsError {
             Self::Reading(error) if error.class() == ErrorClass::Unknown => ErrorClass::Unavailable,
             Self::Reading(error) | Self::Writing(error) => error.class(),
             Self::Answer(_) => ErrorClass::Internal,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn what_user_service_says_is_told_once() {
+        for error in [AccountsError::reading, AccountsError::writing] {
+            let error = error(Status::unavailable("the accounts cannot be read"));
+            assert_eq!(error.to_string(), "the accounts cannot be read");
+            assert!(error.source().is_none(), "{error:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 use database::{CommitError, ReadError};
 use resilience::RetryAfter;
-use types::{Classify, ErrorClass, FieldError};
+use types::{Classify, ErrorClass, FieldError, UserId};
 
 use crate::accounts::AccountsError;
 
@@ -17,10 +17,15 @@ pub(crate) enum DeskError {
     Ended,
     #[error("there is no such session")]
     NoSuchSession,
-    #[error("too many failed logins; {0}")]
+    #[error("too many wrong passwords; the next try is in {} s", .0.seconds())]
     TooOften(#[from] RetryAfter),
     #[error("the account or the session has changed at the same moment")]
     Crowded,
+    #[error(
+        "account {user} has version {version} and has had {least_version}: the database of user-service was put back to \
+         what it was before, and the account's sessions begin and go on when its version is as high again"
+    )]
+    PutBack { user: UserId, version: i64, least_version: i64 },
     #[error(transparent)]
     Accounts(#[from] AccountsError),
     #[error("the sessions cannot be read")]
@@ -39,6 +44,7 @@ impl Classify for DeskError {
             Self::NoSuchSession => ErrorClass::NotFound,
             Self::TooOften(error) => error.class(),
             Self::Crowded => ErrorClass::Unavailable,
+            Self::PutBack { .. } => ErrorClass::Internal,
             Self::Accounts(error) => error.class(),
             Self::Read(error) => error.class(),
             // Constraints repeat what the types promise.

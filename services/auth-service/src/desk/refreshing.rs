@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use super::{Desk, DeskError, Grant};
 use crate::accounts::Account;
 use crate::asking::Asking;
-use crate::refresh::{Presented, Ruling, rule};
+use crate::refresh::{PATIENCE, Presented, Ruling, rule};
 use crate::refresh_token::{RefreshToken, TokenHash};
 use crate::store::{self, Renewed};
 
@@ -17,23 +17,26 @@ impl Desk {
     /// Renews a session for whoever presents its refresh token. The account is read again, so that the new access token
     /// says what is true now.
     pub(crate) async fn refresh(&self, token: &SecretString, asking: &Asking) -> Result<Grant, DeskError> {
-        let outcome = self.try_refresh(token, asking).await;
+        let outcome = self.try_refresh(token, &asking.within(PATIENCE)).await;
         self.tally.refreshed(&outcome);
         outcome
     }
 
     async fn try_refresh(&self, token: &SecretString, asking: &Asking) -> Result<Grant, DeskError> {
         let token = TokenHash::of(token).ok_or(DeskError::BadToken)?;
-        for _ in 0..MOST_TRIES {
+        let mut tries = 1;
+        loop {
             let presented = store::presented(&self.database, token, asking.deadline).await?;
             let presented = presented.ok_or(DeskError::BadToken)?;
             match self.renew(&presented, asking).await {
                 // Somebody was quicker: with the token, with the end of its session, or with a change of the account.
-                Err(DeskError::Commit(CommitError::Count { .. })) => {}
+                Err(DeskError::Commit(CommitError::Count { .. })) if tries < MOST_TRIES => tries += 1,
+                Err(DeskError::Commit(CommitError::Count { .. })) => {
+                    return Err(self.crowded(presented.user, asking).await?);
+                }
                 outcome => return outcome,
             }
         }
-        Err(DeskError::Crowded)
     }
 
     async fn renew(&self, presented: &Presented, asking: &Asking) -> Result<Grant, DeskError> {

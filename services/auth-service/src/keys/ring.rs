@@ -5,6 +5,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use database::{Batch, CommitError, Database, Lease, ReadError};
@@ -26,8 +27,16 @@ struct Shared {
     sealing: SealingKey,
     clock: Clock,
     random: Random,
-    schedule: watch::Sender<Schedule>,
+    turns: AtomicU64,
+    known: watch::Sender<Known>,
     published: watch::Sender<KeySet>,
+}
+
+/// The keys that are known.
+struct Known {
+    /// When they began to be read, or when the newest was made. A read whose turn came before may lack a key.
+    turn: u64,
+    schedule: Schedule,
 }
 
 /// Why there are no signing keys, or none that are new.
@@ -89,8 +98,9 @@ impl Keyring {
         let schedule = opened(&stored, &sealing, None)?;
         let (clock, random) = (env.clock.clone(), env.random.clone());
         let published = watch::Sender::new(schedule.published(clock.now()));
-        let (database, schedule) = (database.clone(), watch::Sender::new(schedule));
-        Ok(Self(Arc::new(Shared { database, sealing, clock, random, schedule, published })))
+        let (database, turns) = (database.clone(), AtomicU64::new(1));
+        let known = watch::Sender::new(Known { turn: 0, schedule });
+        Ok(Self(Arc::new(Shared { database, sealing, clock, random, turns, known, published })))
     }
 
     /// Makes the first key, unless another replica is quicker.
@@ -100,7 +110,7 @@ impl Keyring {
         sealing: &SealingKey,
         deadline: Deadline,
     ) -> Result<(), KeyringError> {
-        let first = sealed(sealing, 1, env.clock.now(), &env.random);
+        let (_, first) = made(sealing, 1, env.clock.now(), &env.random);
         let mut batch = Batch::new();
         store::insert_key(&mut batch, &first);
         match database.commit(batch, deadline).await {
@@ -121,21 +131,50 @@ impl Keyring {
 
     /// The keys there are.
     pub(crate) fn schedule(&self) -> Schedule {
-        self.0.schedule.borrow().clone()
+        self.0.known.borrow().schedule.clone()
     }
 
     /// Reads again which keys there are, and publishes those whose time it is. What cannot be read changes nothing.
     pub(crate) async fn refresh(&self, deadline: Deadline) -> Result<(), KeyringError> {
+        let turn = self.turn();
         let stored = store::keys(&self.0.database, deadline).await?;
-        let schedule = opened(&stored, &self.0.sealing, Some(&self.schedule()))?;
+        self.know(turn, opened(&stored, &self.0.sealing, Some(&self.schedule()))?);
+        Ok(())
+    }
+
+    /// Higher than those of all reads that have begun.
+    fn turn(&self) -> u64 {
+        self.0.turns.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Takes what was read, unless something newer is known.
+    fn know(&self, turn: u64, schedule: Schedule) {
+        self.0.known.send_if_modified(|known| {
+            let is_newer = turn > known.turn;
+            if is_newer {
+                *known = Known { turn, schedule };
+                self.publish(&known.schedule);
+            }
+            is_newer
+        });
+    }
+
+    /// Takes a key that was just made.
+    fn add(&self, key: Key) {
+        self.0.known.send_modify(|known| {
+            known.turn = self.turn();
+            known.schedule.add(key);
+            self.publish(&known.schedule);
+        });
+    }
+
+    fn publish(&self, schedule: &Schedule) {
         let published = schedule.published(self.0.clock.now());
-        self.0.schedule.send_replace(schedule);
         self.0.published.send_if_modified(|before| {
             let is_new = *before != published;
             *before = published;
             is_new
         });
-        Ok(())
     }
 
     /// Makes the next key.
@@ -171,9 +210,9 @@ impl Keyring {
         self.refresh(deadline).await?;
         let next = self.schedule().next(self.0.clock.now());
         let (generation, signs_from) = next.ok_or(RotateError::UnderWay)?;
-        let next = sealed(&self.0.sealing, generation, signs_from, &self.0.random);
+        let (key, stored) = made(&self.0.sealing, generation, signs_from, &self.0.random);
         let mut batch = Batch::new();
-        store::insert_key(&mut batch, &next);
+        store::insert_key(&mut batch, &stored);
         if let Some(lease) = lease {
             batch.fenced_by(lease);
         }
@@ -181,17 +220,17 @@ impl Keyring {
             Err(error) if error.violates(store::GENERATION_IS_TAKEN) => return Err(RotateError::UnderWay),
             outcome => outcome.map_err(RotateError::Commit)?,
         }
-        self.refresh(deadline).await?;
-        let key = self.schedule().get(&next.kid).cloned();
-        key.ok_or(RotateError::Keys(KeyringError::Empty))
+        self.add(key.clone());
+        Ok(key)
     }
 }
 
-/// A new key for `generation`, as it is stored.
-fn sealed(sealing: &SealingKey, generation: i64, signs_from: Timestamp, random: &Random) -> StoredKey {
-    let (key, seed) = SigningKey::generate(random);
-    let sealed = sealing.seal(key.kid(), seed.expose_secret(), random);
-    StoredKey { generation, kid: key.kid().to_owned(), sealed, signs_from }
+/// A new key for `generation`, and how it is stored.
+fn made(sealing: &SealingKey, generation: i64, signs_from: Timestamp, random: &Random) -> (Key, StoredKey) {
+    let (signing, seed) = SigningKey::generate(random);
+    let sealed = sealing.seal(signing.kid(), seed.expose_secret(), random);
+    let stored = StoredKey { generation, kid: signing.kid().to_owned(), sealed, signs_from };
+    (Key { generation, signing: Arc::new(signing), signs_from }, stored)
 }
 
 /// The stored keys, of which those that are known already need not be opened.
@@ -214,6 +253,6 @@ fn opened(
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Keyring").field(&*self.0.schedule.borrow()).finish()
+        f.debug_tuple("Keyring").field(&self.0.known.borrow().schedule).finish()
     }
 }

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use chassis::{Configure as _, Settings, Sources, Vars};
-use database::{Batch, Database};
+use database::{Batch, CommitError, Database};
 use runtime::{Deadline, Env};
 use telemetry::Metrics;
 use tokio_postgres::NoTls;
 use types::{Id, ServiceName, Timestamp, UserId};
 use uuid::Uuid;
 
-use super::{Ending, revoke_user};
+use super::{Ending, presented, revoke_user};
+use crate::refresh::Presented;
+use crate::refresh_token::{RefreshToken, TokenHash};
+use crate::session::{Origin, Session, UserAgent};
 use crate::{Config, MIGRATIONS};
 
 const SERVICE: ServiceName = ServiceName::new("auth-service");
@@ -79,6 +82,37 @@ impl World {
         let mut batch = Batch::new();
         revoke_user(&mut batch, Uuid::from_u128(id), ADA, 2, Ending::at(now));
         self.database.commit(batch, soon()).await.unwrap();
+    }
+
+    /// A new refresh token.
+    pub(crate) fn token(&self) -> TokenHash {
+        RefreshToken::generate(&self.env.random).hash()
+    }
+
+    /// A session of `user` that begins at `now` and lasts a day.
+    pub(crate) fn session(&self, user: UserId, now: Timestamp) -> Session {
+        let user_agent = UserAgent::new(b"curl/8.5");
+        Session {
+            id: self.env.ids.next(),
+            user,
+            version: 1,
+            created_at: now,
+            used_at: now,
+            expires_at: now.after(Duration::from_secs(24 * 60 * 60)),
+            origin: Origin { address: [192, 0, 2, 7].into(), user_agent },
+        }
+    }
+
+    /// Commits what is written into a batch.
+    pub(crate) async fn commit(&self, write: impl FnOnce(&mut Batch)) -> Result<(), CommitError> {
+        let mut batch = Batch::new();
+        write(&mut batch);
+        self.database.commit(batch, soon()).await
+    }
+
+    /// What is known of a refresh token.
+    pub(crate) async fn presented(&self, token: TokenHash) -> Presented {
+        presented(&self.database, token, soon()).await.unwrap().unwrap()
     }
 
     async fn run(url: &str, test: impl AsyncFnOnce(&Self)) {

@@ -122,6 +122,8 @@ const LIVE: Sql = Sql::new(
      WHERE user_id = $1 AND NOT ended AND expires_at > $2 ORDER BY created_at DESC, id DESC",
 );
 
+const LEAST_VERSION: Sql = Sql::new("SELECT least_version FROM accounts WHERE id = $1");
+
 const IS_LIVE: Sql = Sql::new("SELECT 1 FROM sessions WHERE id = $1 AND NOT ended AND expires_at > $2");
 
 const IS_KNOWN: Sql = Sql::new("SELECT 1 FROM sessions WHERE login = $1 AND network = $2 LIMIT 1");
@@ -206,7 +208,11 @@ pub(crate) fn end_older(
     batch.run(END_OLDER, params![now, user, version, kept]);
 }
 
-/// Batches that change something of one user's sessions lock one key and, in PostgreSQL, one row.
+/// Batches that change something of one user's sessions have one key. Whatever begins sessions, renews them or raises the
+/// version locks the user's row of `accounts` besides, so that nothing begins or goes on beside the end of all:
+/// [`begin`], [`rotate`], [`rotate_again`] and [`raise`], with which [`end_older`] shares its batch. [`end_session`] and
+/// [`end_own`] need not. They end one session, by an update of its row; a renewal expects to find that row not ended, so
+/// that it comes before and what it makes is revoked with the session, or it fails.
 fn locked(batch: &mut Batch, user: UserId) -> &mut Batch {
     batch.key(format_args!("account:{user}"))
 }
@@ -230,6 +236,16 @@ pub(crate) async fn live(
 ) -> Result<Vec<Session>, ReadError> {
     let rows = database.query(LIVE, params![user, now], deadline).await?;
     rows.iter().map(session).collect()
+}
+
+/// The version below which nothing begins that was proven for the account of `user`, if that is known.
+pub(crate) async fn least_version(
+    database: &Database,
+    user: UserId,
+    deadline: Deadline,
+) -> Result<Option<i64>, ReadError> {
+    let row = database.query_opt(LEAST_VERSION, params![user], deadline).await?;
+    row.map(|row| row.get(0)).transpose()
 }
 
 /// Whether the session goes on at `now`.

@@ -9,9 +9,9 @@ use super::fixture::{World, on_both_databases, soon};
 use super::*;
 use crate::keys::StoredKey;
 use crate::refresh::{Presented, Spent, Successor};
-use crate::refresh_token::{RefreshToken, TokenHash};
+use crate::refresh_token::TokenHash;
 use crate::revocation::Subject;
-use crate::session::{LoginName, MOST_SESSIONS, Network, Origin, Session, UserAgent};
+use crate::session::{LoginName, MOST_SESSIONS, Network, Session};
 
 const START: Timestamp = Timestamp::from_micros(1_785_000_000_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -22,39 +22,12 @@ fn at(minutes: u32) -> Timestamp {
 }
 
 impl World {
-    fn token(&self) -> TokenHash {
-        RefreshToken::generate(&self.env.random).hash()
-    }
-
-    fn session(&self, user: UserId, now: Timestamp) -> Session {
-        let user_agent = UserAgent::new(b"curl/8.5");
-        Session {
-            id: self.env.ids.next(),
-            user,
-            version: 1,
-            created_at: now,
-            used_at: now,
-            expires_at: now.after(DAY),
-            origin: Origin { address: [192, 0, 2, 7].into(), user_agent },
-        }
-    }
-
-    async fn commit(&self, write: impl FnOnce(&mut Batch)) -> Result<(), CommitError> {
-        let mut batch = Batch::new();
-        write(&mut batch);
-        self.database.commit(batch, soon()).await
-    }
-
     /// A session of `user` that begins at `now` and its first token.
     async fn begin(&self, user: UserId, now: Timestamp) -> (Session, TokenHash) {
         let (session, token) = (self.session(user, now), self.token());
         let login = LoginName::new("ada@example.com");
         self.commit(|batch| begin(batch, &session, &login, &token)).await.unwrap();
         (session, token)
-    }
-
-    async fn presented(&self, token: TokenHash) -> Presented {
-        presented(&self.database, token, soon()).await.unwrap().unwrap()
     }
 
     async fn live(&self, user: UserId, now: Timestamp) -> Vec<SessionId> {

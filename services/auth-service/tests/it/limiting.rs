@@ -35,6 +35,8 @@ async fn guesses_at_an_account_are_limited_from_wherever_they_come_and_told_when
         assert_eq!((guesses, refused.status), (5, StatusCode::TOO_MANY_REQUESTS));
         let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
         assert!((50..=60).contains(&wait), "{wait}");
+        let detail = format!("too many wrong passwords; the next try is in {wait} s");
+        assert_eq!(refused.text("detail"), detail);
         for attacker in ATTACKERS {
             assert_eq!(guess(&client.from(attacker), &email).await.0, 0);
             let right = client.from(attacker).try_log_in(&email, PASSWORD).await;

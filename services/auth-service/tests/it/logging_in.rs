@@ -7,7 +7,7 @@ use types::Role;
 
 use crate::client::PASSWORD;
 use crate::users::Fault;
-use crate::world::{World, eventually};
+use crate::world::World;
 
 #[tokio::test]
 async fn whoever_proves_a_password_gets_two_tokens_that_nobody_keeps_on_the_way() {
@@ -125,7 +125,7 @@ async fn the_hundred_and_first_session_ends_the_first() {
         }
         assert_eq!(client.try_refresh(&first.refresh).await.status, StatusCode::UNAUTHORIZED);
         let newest = client.log_in(&email).await;
-        let listed = eventually(async || Some(client.sessions(&newest).await)).await;
+        let listed = client.sessions(&newest).await;
         assert_eq!(listed.body["items"].as_array().map(Vec::len), Some(100));
     })
     .await;

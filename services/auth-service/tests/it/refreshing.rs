@@ -83,6 +83,16 @@ async fn after_a_lost_answer_the_old_token_is_good_once_more() {
 }
 
 #[tokio::test]
+async fn a_refresh_is_over_in_time_to_ask_once_more_however_long_its_caller_would_wait() {
+    World::run(async |world| {
+        let (client, tokens) = logged_in(world).await;
+        client.waiting(Duration::from_secs(30)).refresh(&tokens).await;
+        assert!(world.users.patience() * 2 < LATE, "{:?}", world.users.patience());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_was_in_a_lost_answer_is_void_and_ends_the_session() {
     World::run(async |world| {
         let (client, first) = logged_in(world).await;

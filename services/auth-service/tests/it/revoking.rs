@@ -43,12 +43,16 @@ impl Watched {
         revocations.into_iter().map(revoked).collect()
     }
 
-    /// Waits for exactly these, in any order.
+    /// Waits for exactly these, in any order, and for the silence after them.
     pub(crate) async fn must_tell(&mut self, expected: &[Revoked]) {
         let mut told = BTreeSet::new();
         let telling = async {
-            while told.len() < expected.len() {
-                told.extend(self.next().await);
+            loop {
+                let news = self.next().await;
+                if news.is_empty() && told.len() >= expected.len() {
+                    break;
+                }
+                told.extend(news);
             }
         };
         Deadline::within(SOON).bound(telling).await.expect("it is told soon");

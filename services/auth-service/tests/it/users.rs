@@ -4,17 +4,20 @@ mod book;
 mod service;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chassis::{Assembly, Platform, Service};
 use proto::flotilla::users::v1::Role;
 use proto::flotilla::users::v1::accounts_service_server::AccountsServiceServer;
 use proto::userservice::user_service_server::UserServiceServer;
+use runtime::Deadline;
 use service_auth::AllowTable;
 use tokio::sync::watch;
 use tonic::service::Routes;
 use uuid::Uuid;
 
 use self::book::Book;
+use crate::world::PATIENCE;
 
 /// The accounts there are, and how the service behaves. Clones are the same.
 #[derive(Clone)]
@@ -27,6 +30,10 @@ struct Shared {
     fault: watch::Sender<Fault>,
     /// Credentials that were verified and wait for leave to be answered.
     held: watch::Sender<usize>,
+    /// How often whoever wanted to follow the changes was refused.
+    refused: watch::Sender<usize>,
+    /// How long the last one would wait who asked for an account.
+    patience: watch::Sender<Duration>,
 }
 
 /// What goes wrong.
@@ -45,7 +52,9 @@ pub(crate) enum Fault {
 impl Users {
     pub(crate) fn new() -> Self {
         let (noted, fault) = (watch::Sender::default(), watch::Sender::new(Fault::None));
-        Self(Arc::new(Shared { book: Mutex::default(), noted, fault, held: watch::Sender::new(0) }))
+        let (held, refused) = (watch::Sender::new(0), watch::Sender::new(0));
+        let (book, patience) = (Mutex::default(), watch::Sender::default());
+        Self(Arc::new(Shared { book, noted, fault, held, refused, patience }))
     }
 
     /// The service, on `platform`.
@@ -71,9 +80,28 @@ impl Users {
         self.0.held.subscribe().wait_for(|held| *held > 0).await.unwrap();
     }
 
+    /// How long the last one would wait who asked for an account.
+    pub(crate) fn patience(&self) -> Duration {
+        *self.0.patience.borrow()
+    }
+
     /// Waits until nobody has to be told of a change any more.
     pub(crate) async fn settled(&self) {
-        self.0.noted.subscribe().wait_for(|()| self.book().changes.is_empty()).await.unwrap();
+        self.settled_but(0).await;
+    }
+
+    /// Waits until somebody has to be told of no more changes than so many.
+    pub(crate) async fn settled_but(&self, left: usize) {
+        let mut noted = self.0.noted.subscribe();
+        let settled = noted.wait_for(|()| self.book().changes.len() <= left);
+        Deadline::within(PATIENCE).bound(settled).await.expect("they are followed in time").unwrap();
+    }
+
+    /// Waits until somebody who follows the changes has noticed that the service is away.
+    pub(crate) async fn is_missed(&self) {
+        let mut refused = self.0.refused.subscribe();
+        let before = *refused.borrow_and_update();
+        refused.wait_for(|refused| *refused > before).await.unwrap();
     }
 
     /// Gives the account another role.
@@ -91,6 +119,11 @@ impl Users {
     /// Gives the account another version, as a change of its name does.
     pub(crate) fn rename(&self, id: Uuid) {
         self.book().rename(id);
+    }
+
+    /// Gives the account back the version that it began with, as putting back the database does.
+    pub(crate) fn put_back(&self, id: Uuid) {
+        self.book().put_back(id);
     }
 
     /// Deletes the account.

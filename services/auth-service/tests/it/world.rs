@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use auth_service::Config;
 use chassis::{Configure as _, Listeners, Platform, Settings, Sources, Vars};
+use database::{Batch, Database, Migration, Sql, migration, params};
 use discovery::{Discover, Registry};
 use futures_util::future::join_all;
 use proto::flotilla::auth::v1::keys_service_client::KeysServiceClient;
@@ -14,6 +15,7 @@ use proto::flotilla::auth::v1::tokens_service_client::TokensServiceClient;
 use runtime::{Clock, Deadline, Env};
 use service_auth::{Identity, LocalCa, SpiffeId};
 use service_client::{Channel, Outbound};
+use telemetry::Metrics;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use types::{ServiceName, Timestamp};
@@ -24,8 +26,10 @@ use crate::users::Users;
 const AUTH_SERVICE: ServiceName = ServiceName::new("auth-service");
 const USER_SERVICE: ServiceName = ServiceName::new("user-service");
 
+const MIGRATIONS: &[Migration] = &[migration!(1, "0001_sessions", oldest_binary = 1)];
+
 /// Longer than anything takes that goes well, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long certificates hold: longer than a test moves the clock.
 const CERTIFICATES: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -36,6 +40,9 @@ pub(crate) struct World {
     discovery: Arc<dyn Discover>,
     /// How far the service's clock is ahead of the machine's, in microseconds.
     ahead: Arc<AtomicI64>,
+    config: Config,
+    /// Those of each instance.
+    metrics: Vec<Metrics>,
     pub(crate) users: Users,
 }
 
@@ -53,13 +60,13 @@ impl World {
     /// Runs `test` beside so many instances, whose configuration is `adjust`ed. All must end in order.
     pub(crate) async fn of(instances: usize, adjust: impl Fn(&mut Config), test: impl AsyncFnOnce(&Self)) {
         let dir = tempfile::tempdir().unwrap();
-        let world = Self::new(&dir);
-        let mut config = config(&format!("sqlite:{}", dir.path().join("auth.db").display()));
-        adjust(&mut config);
+        let mut world = Self::new(&dir);
+        adjust(&mut world.config);
         let mut services = vec![world.users.build(&world.platform(USER_SERVICE)).await];
         for _ in 0..instances {
             let platform = world.platform(AUTH_SERVICE);
-            services.push(auth_service::build(config.clone(), platform).await.unwrap());
+            world.metrics.push(platform.metrics.clone());
+            services.push(auth_service::build(world.config.clone(), platform).await.unwrap());
         }
         let shutdown = CancellationToken::new();
         let running = join_all(services.into_iter().map(|service| service.run(shutdown.clone())));
@@ -75,7 +82,9 @@ impl World {
     fn new(dir: &TempDir) -> Self {
         let env = Env::system(1);
         let ca = LocalCa::open(&dir.path().join("ca"), &env.clock).unwrap();
-        Self { env, ca, discovery: Arc::new(Registry::default()), ahead: Arc::default(), users: Users::new() }
+        let config = config(&format!("sqlite:{}", dir.path().join("auth.db").display()));
+        let discovery = Arc::new(Registry::default());
+        Self { env, ca, discovery, ahead: Arc::default(), config, metrics: Vec::new(), users: Users::new() }
     }
 
     fn platform(&self, service: ServiceName) -> Platform {
@@ -132,6 +141,22 @@ impl World {
     /// Moves the service's clock on.
     pub(crate) fn pass(&self, time: Duration) {
         self.ahead.fetch_add(i64::try_from(time.as_micros()).unwrap(), Ordering::Relaxed);
+    }
+
+    /// Does something to the service's database behind its back.
+    pub(crate) async fn run_sql(&self, sql: Sql) {
+        let (metrics, config) = (Metrics::new(&AUTH_SERVICE, "test"), &self.config.database);
+        let database = Database::open(&self.env, &metrics, config, MIGRATIONS).await.unwrap();
+        let mut batch = Batch::new();
+        database.commit(batch.run(sql, params![]).clone(), Deadline::within(PATIENCE)).await.unwrap();
+        database.close().await;
+    }
+
+    /// For how many seconds the first instance has not followed what happens to accounts.
+    pub(crate) fn account_changes_age(&self) -> u64 {
+        let text = self.metrics[0].render();
+        let line = text.lines().find(|line| line.starts_with("flotilla_account_changes_age_seconds{"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).expect("it is told")
     }
 
     /// An e-mail address that nobody else has.

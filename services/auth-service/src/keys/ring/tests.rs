@@ -1,3 +1,4 @@
+use database::{Sql, params};
 use futures_util::future::{join_all, try_join_all};
 use types::Id;
 use uuid::Uuid;
@@ -101,13 +102,55 @@ on_both_databases! {
         assert!(refused.to_string().contains("SIGNING_KEY_SECRET"), "{refused}");
 
         let mut batch = Batch::new();
-        let foreign = sealed(&SealingKey::new(&[2; 32]), 2, START, &world.env.random);
+        let (_, foreign) = made(&SealingKey::new(&[2; 32]), 2, START, &world.env.random);
         store::insert_key(&mut batch, &foreign);
         world.database.commit(batch, soon()).await.unwrap();
         let before = signer(&ring);
         assert!(matches!(ring.refresh(soon()).await, Err(KeyringError::Unsealable(_))));
         assert_eq!(signer(&ring), before);
     }
+}
+
+#[tokio::test]
+async fn a_rotation_that_took_place_is_told_as_that_although_the_keys_cannot_be_read_any_more() {
+    const SPOIL: Sql = Sql::new(
+        "CREATE TRIGGER spoil AFTER INSERT ON signing_keys BEGIN \
+         INSERT INTO signing_keys VALUES (new.generation + 1, 'nobody knows', x'00', new.signs_from); END",
+    );
+    World::on_sqlite(async |world| {
+        let ring = world.ring(START, 1).await.unwrap();
+        let mut spoil = Batch::new();
+        world.database.commit(spoil.run(SPOIL, params![]).clone(), soon()).await.unwrap();
+        let made = ring.rotate(soon()).await.unwrap();
+        assert!(ring.published().borrow().get(made.signing.kid()).is_some());
+        assert!(matches!(ring.refresh(soon()).await, Err(KeyringError::Unsealable(_))));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_key_was_made_or_read_takes_nothing_back() {
+    World::on_sqlite(async |world| {
+        let (one, other) = (world.ring(START, 1).await.unwrap(), world.ring(START, 1).await.unwrap());
+        let kept = |ring: &Keyring, key: &Key| {
+            let (kid, published) = (key.signing.kid(), ring.published());
+            ring.schedule().get(kid).is_some() && published.borrow().get(kid).is_some()
+        };
+        let (turn, before) = (other.turn(), other.schedule());
+        let next = one.rotate(soon()).await.unwrap();
+        other.refresh(soon()).await.unwrap();
+        other.know(turn, before);
+        assert!(kept(&other, &next));
+
+        let (turn, before) = (other.turn(), other.schedule());
+        let (newest, _) = made(&SealingKey::new(&[1; 32]), 3, START, &world.env.random);
+        other.add(newest.clone());
+        other.know(turn, before);
+        assert!(kept(&other, &newest));
+        other.know(other.turn(), one.schedule());
+        assert!(!kept(&other, &newest), "what is newer is taken as it is");
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -65,6 +65,11 @@ impl Book {
         entry.version += 1;
     }
 
+    /// Gives the account back the version that it began with.
+    pub(super) fn put_back(&mut self, id: Uuid) {
+        self.accounts.get_mut(&id).unwrap().version = 1;
+    }
+
     pub(super) fn change_role(&mut self, id: Uuid, role: Role) {
         let entry = self.accounts.get_mut(&id).unwrap();
         entry.role = role;

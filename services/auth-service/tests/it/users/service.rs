@@ -16,6 +16,7 @@ use proto::userservice::user_service_server::UserService;
 use proto::userservice::{
     CreateUserRequest, DeleteUserRequest, Empty, GetUserRequest, UpdateUserRequest, User,
 };
+use runtime::Deadline;
 use tokio::time::timeout;
 use tonic::{Request, Response, Status, async_trait};
 use types::{ErrorClass, FieldError};
@@ -119,6 +120,8 @@ impl AccountsService for Users {
         &self,
         request: Request<GetAccountRequest>,
     ) -> Result<Response<GetAccountResponse>, Status> {
+        let deadline: &Deadline = request.extensions().get().unwrap();
+        self.0.patience.send_replace(deadline.remaining());
         self.begin()?;
         let Some(By::Id(id)) = request.into_inner().by else { return Err(Status::unimplemented("")) };
         let account = self.book().get(id.parse().unwrap());
@@ -139,7 +142,7 @@ impl AccountsService for Users {
         &self,
         _: Request<WatchChangesRequest>,
     ) -> Result<Response<Self::WatchChangesStream>, Status> {
-        self.begin()?;
+        self.begin().inspect_err(|_| self.0.refused.send_modify(|refused| *refused += 1))?;
         let watch = (self.clone(), self.0.noted.subscribe(), BTreeSet::new());
         let told = stream::try_unfold(watch, async |(users, mut noted, mut told)| {
             users.begin()?;
