@@ -69,7 +69,7 @@ pub struct Bounds {
     pub body: usize,
     /// From one part of the body to the next.
     pub body_idle: Duration,
-    /// For all of the body, from when it is first read.
+    /// For all of the body, of the time that is spent waiting for it.
     pub body_whole: Duration,
     /// Until the head of the answer, where the caller does not want it sooner.
     pub answer: Duration,
@@ -163,16 +163,17 @@ impl Inbound {
         place: Place<'_>,
         request: Request<Incoming>,
     ) -> Response<Answer> {
-        let Stack { kind, handler, env, red, health, .. } = &*self.0;
+        let Stack { kind, handler, bounds, env, red, health, .. } = &*self.0;
         let trusted = client.peer.is_some();
         let id = RequestId::of(request.headers(), trusted, &env.ids);
         let trace = trace_of(request.headers(), trusted, env);
         let span = request_span(id.as_str(), &trace);
         let measured = Measured::begin(*kind, red, &request, span.clone());
+        let request = request.map(|body| UnreadBody::new(*kind, body, bounds, &client.arriving));
         let manners = Manners::towards(&request, place, health);
 
         let passed = self.pass(client, place, request, id.clone(), trace, measured.route());
-        let outcome = passed.instrument(span.clone()).await;
+        let outcome = passed.instrument(span.clone()).await.and_then(|answer| manners.permit(answer));
         let mut response = span.in_scope(|| answer::finished(*kind, handler, outcome, &id));
         manners.apply(&mut response);
         measured.answered(response)
@@ -182,7 +183,7 @@ impl Inbound {
         &self,
         client: &Client,
         place: Place<'_>,
-        request: Request<Incoming>,
+        request: Request<UnreadBody>,
         id: RequestId,
         trace: TraceContext,
         route: Route,
@@ -194,7 +195,6 @@ impl Inbound {
         rules::check(stack.kind, &request)?;
         stack.gate.admit(request.uri().path(), client.peer.as_ref())?;
         let (head, body) = request.into_parts();
-        let body = UnreadBody::new(stack.kind, body, &stack.bounds, &client.arriving);
         let router = match &stack.handler {
             Handler::Routes(router) => router,
             Handler::Raw(raw) => {

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use runtime::{Clock, Io};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio_rustls::TlsAcceptor;
 use types::Timestamp;
 
@@ -22,6 +22,8 @@ pub struct PublicTls {
 }
 
 struct Certified {
+    chain: String,
+    key: SecretString,
     expires_at: Timestamp,
     config: Arc<ServerConfig>,
 }
@@ -50,12 +52,15 @@ impl PublicTls {
     }
 
     /// Takes a new certificate and key for all connections from now on. What is in use stays when they are not
-    /// sound.
+    /// sound, or the same: with it go the sessions that clients could resume.
     ///
     /// # Errors
     /// [`IdentityError`], which says what is wrong with which file.
     pub fn reload(&self, chain: &Path, key: &Path) -> Result<(), IdentityError> {
-        self.current.store(Arc::new(Certified::load(chain, key, &self.clock)?));
+        let read = Certified::load(chain, key, &self.clock)?;
+        if !self.current.load().is_same(&read) {
+            self.current.store(Arc::new(read));
+        }
         Ok(())
     }
 
@@ -106,7 +111,12 @@ impl Certified {
             .with_single_cert(certificates, private_key)
             .map_err(unusable)?;
         config.alpn_protocols = protocols(Alpn::H2OrHttp1);
-        Ok(Self { expires_at: until, config: Arc::new(config) })
+        let (chain, key, config) = (chain.1.clone(), key.1.clone(), Arc::new(config));
+        Ok(Self { chain, key, expires_at: until, config })
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.chain == other.chain && self.key.expose_secret() == other.key.expose_secret()
     }
 }
 

@@ -97,7 +97,8 @@ impl Shared {
         let mut search = self.instances.search();
         loop {
             let instance = search.next()?;
-            match instance.connections.get(&self.dialer, instance.addr, deadline).await {
+            let turn_by = search.turn_by(deadline);
+            match instance.connections.get(&self.dialer, instance.addr, deadline, turn_by).await {
                 Ok(open) => {
                     instance.reached();
                     let taken = deadline.bound(open.take()).await.or(Err(SendError::Spent))?;

@@ -31,9 +31,19 @@ pub enum ConnectError {
     /// It took too long.
     #[error("no connection within {0:?}")]
     Slow(Duration),
+    /// Requests that came before are connecting still, which says nothing against the instance.
+    #[error("no turn to connect")]
+    Busy,
     /// This process is at its end and connects to nobody.
     #[error("no connections are made any more")]
     Closed,
+}
+
+impl ConnectError {
+    /// Whether only time ran out, and sooner than in `patience`.
+    pub(crate) fn came_before(&self, patience: Duration) -> bool {
+        matches!(self, Self::Slow(within) if *within < patience)
+    }
 }
 
 impl Classify for ConnectError {
@@ -57,6 +67,11 @@ impl Dialer {
     /// It outlasts the loss of a packet, both when TCP and when TLS begins.
     const LONGEST: Duration = Duration::from_secs(3);
 
+    /// How long to try one instance: half of what is left until `deadline` at most, so that there is time for another.
+    pub(crate) fn patience(deadline: Deadline) -> Duration {
+        Self::LONGEST.min(deadline.remaining() / 2)
+    }
+
     pub(crate) fn new(
         env: &Env,
         identity: &Identity,
@@ -73,7 +88,7 @@ impl Dialer {
         }
     }
 
-    /// What `connect` gives within half of what is left until `deadline`, so that there is time for another try.
+    /// What `connect` gives in the time that one instance has.
     pub(crate) async fn in_time<T>(
         &self,
         deadline: Deadline,
@@ -82,7 +97,7 @@ impl Dialer {
         if self.closing.is_cancelled() {
             return Err(ConnectError::Closed);
         }
-        let budget = Self::LONGEST.min(deadline.remaining() / 2);
+        let budget = Self::patience(deadline);
         let connected = Deadline::within(budget).bound(connect).await;
         connected.unwrap_or(Err(ConnectError::Slow(budget)))
     }

@@ -21,6 +21,9 @@ pub enum SendError {
         /// Why not the last one that was tried.
         source: Arc<ConnectError>,
     },
+    /// Every instance is taken up by other requests, and as many as may wait do so already.
+    #[error("the instances of {0} are taken up by other requests")]
+    Full(ServiceName),
     /// The deadline passed before the request was sent.
     #[error("the deadline passed before the request was sent")]
     Spent,
@@ -60,9 +63,12 @@ impl SendError {
 impl Classify for SendError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Nobody(_) | Self::Unreached { .. } | Self::Spent | Self::Unsent(_) | Self::Refused(_) => {
-                ErrorClass::Unavailable
-            }
+            Self::Nobody(_)
+            | Self::Unreached { .. }
+            | Self::Full(_)
+            | Self::Spent
+            | Self::Unsent(_)
+            | Self::Refused(_) => ErrorClass::Unavailable,
             Self::Late | Self::Lost(_) => ErrorClass::Unknown,
             Self::Body(_) => ErrorClass::Invalid,
         }

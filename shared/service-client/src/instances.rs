@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use discovery::{Endpoint, Endpoints};
+use runtime::Deadline;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use types::ServiceName;
 
-use crate::dialer::told;
+use crate::dialer::{Dialer, told};
 use crate::{ConnectError, SendError};
 
 /// The instances of a service as they are known now, each with its `connections`.
@@ -88,9 +89,9 @@ impl<C: Default> Known<C> {
         Self { instances: endpoints.iter().map(instance).collect(), news }
     }
 
-    /// A set whose sender is gone is final.
+    /// The last set of a sender that is gone is final, and may still be news.
     fn is_old(&self) -> bool {
-        self.news.has_changed().unwrap_or(false)
+        self.news.has_changed().unwrap_or_else(|_gone| self.news.borrow().has_changed())
     }
 }
 
@@ -103,30 +104,60 @@ pub(crate) struct Search<'a, C> {
     error: Option<Arc<ConnectError>>,
 }
 
+/// An instance with a place, or those to wait for.
+type Found<C, P> = Result<(Arc<Instance<C>>, P), Vec<Arc<Instance<C>>>>;
+
 impl<C> Search<'_, C> {
     /// The next instance to try: one that lets us in as far as is known, else any that is left.
     pub(crate) fn next(&self) -> Result<Arc<Instance<C>>, SendError> {
+        self.next_with(|_| Some(())).map(|(instance, ())| instance).map_err(|_none| self.nobody())
+    }
+
+    /// As [`next`](Self::next), of the instances that have a `place` now. One that lets us in when it has a place again
+    /// comes before those that do not.
+    ///
+    /// # Errors
+    /// The instances to wait for, all of them full.
+    pub(crate) fn next_with<P>(&self, place: impl Fn(&C) -> Option<P>) -> Found<C, P> {
         let instances = &self.known.instances;
         let begin = self.turn.checked_rem(instances.len()).unwrap_or(0);
-        let in_turn = || instances[begin..].iter().chain(&instances[..begin]);
-        let mut left = in_turn().filter(|instance| !self.tried.contains(&instance.addr));
-        let next = left.clone().find(|instance| instance.away.lets_through()).or_else(|| left.next());
-        next.cloned().ok_or_else(|| self.nobody())
+        let in_turn = instances[begin..].iter().chain(&instances[..begin]);
+        let (mut away, mut full) = (None, Vec::new());
+        for instance in in_turn.filter(|instance| !self.tried.contains(&instance.addr)) {
+            match place(&instance.connections) {
+                Some(place) if instance.away.lets_through() => return Ok((Arc::clone(instance), place)),
+                Some(place) => away = away.or(Some((Arc::clone(instance), place))),
+                None => full.push(Arc::clone(instance)),
+            }
+        }
+        away.filter(|_| full.iter().all(|instance| instance.away.has_begun())).ok_or(full)
+    }
+
+    /// Until when to wait for a turn to connect to an instance, where others connect already. The last that is left is
+    /// waited for as long as there is time.
+    pub(crate) fn turn_by(&self, deadline: Deadline) -> Deadline {
+        let is_last = self.tried.len() + 1 >= self.known.instances.len();
+        if is_last { deadline } else { deadline.at_most(Dialer::patience(deadline)) }
     }
 
     /// Notes that there is no connection to `instance`.
     pub(crate) fn failed(&mut self, instance: &Instance<C>, error: Arc<ConnectError>) {
         let (service, addr) = (self.service, instance.addr);
-        if instance.away.begin() {
-            tracing::warn!(%service, %addr, error = told(&error), "an instance is not reached");
-        } else {
-            tracing::debug!(%service, %addr, error = told(&error), "an instance is still not reached");
+        match &*error {
+            ConnectError::Busy => tracing::debug!(%service, %addr, "an instance is not waited for"),
+            error if instance.away.begin() => {
+                tracing::warn!(%service, %addr, error = told(error), "an instance is not reached");
+            }
+            error => {
+                tracing::debug!(%service, %addr, error = told(error), "an instance is still not reached");
+            }
         }
         self.tried.push(instance.addr);
         self.error = Some(error);
     }
 
-    fn nobody(&self) -> SendError {
+    /// That no instance is left.
+    pub(crate) fn nobody(&self) -> SendError {
         let service = self.service.clone();
         match &self.error {
             Some(error) => SendError::Unreached { service, source: Arc::clone(error) },
@@ -183,8 +214,12 @@ impl Away {
         self.until.swap(next, Ordering::Relaxed) == 0
     }
 
+    fn has_begun(&self) -> bool {
+        self.until.load(Ordering::Relaxed) != 0
+    }
+
     fn end(&self) {
-        if self.until.load(Ordering::Relaxed) != 0 {
+        if self.has_begun() {
             self.until.store(0, Ordering::Relaxed);
         }
     }
@@ -218,7 +253,7 @@ mod tests {
         last(&instances.search().next().unwrap())
     }
 
-    fn last(instance: &Instance<()>) -> u8 {
+    fn last<C>(instance: &Instance<C>) -> u8 {
         let SocketAddr::V4(addr) = instance.addr else { unreachable!("the tests register no other") };
         addr.ip().octets()[3]
     }
@@ -293,5 +328,49 @@ mod tests {
             assert_eq!(tried, [1, 2]);
             assert!(matches!(search.next(), Err(SendError::Unreached { service, .. }) if service == SHOP));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_set_of_a_sender_that_is_gone_is_taken_in() {
+        let at = |last: u8| -> SocketAddr { ([10, 0, 0, last], 50051).into() };
+        let endpoints = |last| -> Endpoints { [Endpoint { http: at(last), grpc: at(last) }].into() };
+        let (sender, news) = watch::channel(endpoints(1));
+        let instances = Instances::new(&SHOP, news, |endpoint| endpoint.grpc);
+        assert_eq!(next(&instances), 1);
+        sender.send(endpoints(2)).unwrap();
+        drop(sender);
+        assert_eq!((next(&instances), next(&instances)), (2, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_instance_whose_turn_to_connect_does_not_come_is_passed_over_once_and_not_left_out() {
+        let registry = Registry::default();
+        let _registered = [1, 2].map(|last| register(&registry, last));
+        let instances = instances(&registry);
+        let mut search = instances.search();
+        search.failed(&search.next().unwrap(), Arc::new(ConnectError::Busy));
+        assert_eq!(last(&search.next().unwrap()), 2);
+        let turns: Vec<u8> = (0..4).map(|_| next(&instances)).collect();
+        assert_eq!(turns, [2, 1, 2, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_instance_is_waited_for_before_one_that_does_not_let_us_in_is_tried() {
+        let registry = Registry::default();
+        let _registered = [1, 2].map(|last| register(&registry, last));
+        let instances: Instances<AtomicU64> =
+            Instances::new(&SHOP, registry.watch(&SHOP), |endpoint| endpoint.grpc);
+        let place = |places: &AtomicU64| (places.load(Ordering::Relaxed) > 0).then_some(());
+        let found = || instances.search().next_with(place).map(|(instance, ())| last(&instance));
+        let full = || found().unwrap_err().iter().map(|instance| last(instance)).collect::<Vec<_>>();
+        assert_eq!(full(), [1, 2]);
+
+        let known = instances.known.load().instances.clone();
+        known[1].connections.store(1, Ordering::Relaxed);
+        assert_eq!((found().unwrap(), found().unwrap()), (2, 2));
+        known[1].away.begin();
+        assert_eq!(full(), [1]);
+        known[0].away.begin();
+        assert_eq!(found().unwrap(), 2);
     }
 }

@@ -1,7 +1,7 @@
 //! The only way to call another service: gRPC by a [`Channel`], proxied HTTP by an [`HttpClient`].
 //!
 //! For both, from outside in: the deadline, which bounds everything and goes out with the request; an instance of
-//! the service, each in its turn and those that do not let us in last; a connection to it over mTLS with whoever
+//! the service, each in its turn, those last that are full or do not let us in; a connection to it over mTLS with whoever
 //! the service's SPIFFE id says and nobody else. What was certainly not sent is tried elsewhere. Nothing else is
 //! tried twice here: whether a request may be repeated is its caller's to know.
 
@@ -11,6 +11,7 @@ mod channel;
 mod http_client;
 mod instances;
 mod dialer;
+mod heard;
 mod timeout;
 mod error;
 

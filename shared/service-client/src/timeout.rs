@@ -22,10 +22,14 @@ pub(crate) fn write_grpc(headers: &mut HeaderMap, deadline: Deadline) -> Result<
 
 /// Writes what is left of `deadline` in the manner of our own HTTP.
 pub(crate) fn write_http(headers: &mut HeaderMap, deadline: Deadline) -> Result<(), SendError> {
-    let millis = deadline.remaining().as_millis().min(MOST);
-    let millis = u32::try_from(millis).ok().filter(|&millis| millis > 0).ok_or(SendError::Spent)?;
-    headers.insert(HTTP, HeaderValue::from(millis));
+    headers.insert(HTTP, HeaderValue::from(millis(deadline)?));
     Ok(())
+}
+
+/// What is left of `deadline`, if that is anything.
+pub(crate) fn millis(deadline: Deadline) -> Result<u32, SendError> {
+    let millis = deadline.remaining().as_millis().min(MOST);
+    u32::try_from(millis).ok().filter(|&millis| millis > 0).ok_or(SendError::Spent)
 }
 
 /// In the finest unit that it fits into, rounded down: the callee must not think that it has longer.

@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 use tracing::Span;
 use types::ErrorClass;
 
+use super::body::{End, UnreadBody};
 use super::routes::Route;
 use super::{Handler, Kind, RequestId, request_id};
 use crate::serve::{Busy, Place};
@@ -163,21 +164,32 @@ pub(super) struct Manners {
     version: Version,
     last: bool,
     head: bool,
+    end: End,
 }
 
 impl Manners {
     /// While the service drains every request is its connection's last: a client that is told so will not send the
     /// next one into a connection that is being closed.
-    pub(super) fn towards<B>(request: &Request<B>, place: Place<'_>, health: &Health) -> Self {
+    pub(super) fn towards(request: &Request<UnreadBody>, place: Place<'_>, health: &Health) -> Self {
         let (version, head) = (request.version(), request.method() == Method::HEAD);
-        Self { version, last: place != Place::Inner || health.is_draining(), head }
+        let last = place != Place::Inner || health.is_draining();
+        Self { version, last, head, end: request.body().end().clone() }
+    }
+
+    /// The answer, if its client can tell whether it is whole. Where HTTP/1.0 knows no length the end of the
+    /// connection is the end of the body, even of one that broke off.
+    pub(super) fn permit(&self, response: Response) -> Result<Response, Problem> {
+        let has_length = self.head || response.body().size_hint().exact().is_some();
+        if has_length || self.version >= Version::HTTP_11 {
+            return Ok(response);
+        }
+        let detail = "the version must be HTTP/1.1 for an answer whose length is not known before; the request may have taken effect";
+        Err(Problem::new(ErrorClass::Unknown, detail).with_status(StatusCode::HTTP_VERSION_NOT_SUPPORTED))
     }
 
     pub(super) fn apply(self, response: &mut Response) {
-        // The rest of a body that is too large or too slow is not waited for.
-        let unread =
-            [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&response.status());
-        if self.version < Version::HTTP_2 && (self.last || unread) {
+        // The rest of a body that nobody reads is not waited for.
+        if self.version < Version::HTTP_2 && (self.last || !self.end.is_read()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         // To an answer of a later version than its request hyper would add that the connection stays open.

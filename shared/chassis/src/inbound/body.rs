@@ -2,7 +2,7 @@ use std::error::Error;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use http::StatusCode;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 use types::{Classify, ErrorClass};
 
 use super::{Bounds, Kind};
@@ -82,11 +82,18 @@ pub struct UnreadBody {
     body: Incoming,
     bounds: Bounds,
     arriving: Arriving,
+    end: End,
 }
 
 impl UnreadBody {
     pub(super) fn new(kind: Kind, body: Incoming, bounds: &Bounds, arriving: &Arriving) -> Self {
-        Self { kind, body, bounds: *bounds, arriving: Arriving { own: 0, all: Arc::clone(&arriving.all) } }
+        let arriving = Arriving { own: 0, all: Arc::clone(&arriving.all) };
+        let end = End(Arc::new(AtomicBool::new(body.is_end_stream())));
+        Self { kind, body, bounds: *bounds, arriving, end }
+    }
+
+    pub(super) fn end(&self) -> &End {
+        &self.end
     }
 
     /// The body, which ends in a [`BodyError`] once it is larger than `most` bytes or too slow.
@@ -94,7 +101,7 @@ impl UnreadBody {
     /// # Errors
     /// `TooLarge`: it says so itself, and stays unread.
     pub fn within(self, most: usize) -> Result<Body, Problem> {
-        let Self { kind, body, bounds, arriving } = self;
+        let Self { kind, body, bounds, arriving, end } = self;
         let said = body.size_hint().lower();
         if usize::try_from(said).map_or(true, |said| said > most) {
             return Err(BodyError::TooLarge(most).problem());
@@ -102,7 +109,8 @@ impl UnreadBody {
         if body.is_end_stream() {
             return Ok(Body::empty());
         }
-        Ok(Body::new(Limited { kind, body, bounds, most, left: most, arriving, waiting: None, whole: None }))
+        let (left, time_left) = (most, bounds.body_whole);
+        Ok(Body::new(Limited { kind, body, bounds, most, left, arriving, end, waiting: None, time_left }))
     }
 }
 
@@ -132,6 +140,20 @@ impl Drop for Arriving {
     }
 }
 
+/// Whether a body has been read to its end, before which HTTP/1 carries no other request. Clones are the same.
+#[derive(Clone, Debug)]
+pub(super) struct End(Arc<AtomicBool>);
+
+impl End {
+    pub(super) fn is_read(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn read(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 struct Limited {
     kind: Kind,
     body: Incoming,
@@ -139,27 +161,40 @@ struct Limited {
     most: usize,
     left: usize,
     arriving: Arriving,
-    waiting: Option<Pin<Box<Sleep>>>,
-    whole: Option<Instant>,
+    end: End,
+    waiting: Option<Waiting>,
+    /// For which the client may be waited for.
+    time_left: Duration,
+}
+
+/// For the client's next bytes.
+struct Waiting {
+    since: Instant,
+    over: Pin<Box<Sleep>>,
 }
 
 impl Limited {
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let whole = *self.whole.get_or_insert_with(|| Instant::now() + self.bounds.body_whole);
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            return self.poll_patience(cx, whole).map(|error| Some(Err(error)));
+            return self.poll_patience(cx).map(|error| Some(Err(error)));
         };
-        self.waiting = None;
+        if let Some(waiting) = self.waiting.take() {
+            self.time_left = self.time_left.saturating_sub(waiting.since.elapsed());
+        }
+        if frame.is_none() || self.body.is_end_stream() {
+            self.end.read();
+        }
         Poll::Ready(frame.map(|frame| self.counted(frame.map_err(BodyError::of)?)))
     }
 
     /// Only the client is waited for here; how long the handler takes between two reads is its own affair.
-    fn poll_patience(&mut self, cx: &mut Context<'_>, whole: Instant) -> Poll<BodyError> {
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
         let Bounds { body_idle, body_whole, .. } = self.bounds;
-        let until = || Box::pin(sleep_until(whole.min(Instant::now() + body_idle)));
-        ready!(self.waiting.get_or_insert_with(until).as_mut().poll(cx));
-        let over = Instant::now() >= whole;
-        Poll::Ready(if over { BodyError::TooSlow(body_whole) } else { BodyError::Paused(body_idle) })
+        let time = self.time_left.min(body_idle);
+        let begin = || Waiting { since: Instant::now(), over: Box::pin(sleep(time)) };
+        ready!(self.waiting.get_or_insert_with(begin).over.as_mut().poll(cx));
+        let is_over = self.time_left <= body_idle;
+        Poll::Ready(if is_over { BodyError::TooSlow(body_whole) } else { BodyError::Paused(body_idle) })
     }
 
     fn counted(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {

@@ -9,7 +9,7 @@ use crate::{Configure, Settings};
 pub struct Limits {
     /// Connections at once. Beyond it new ones are closed.
     pub connections: usize,
-    /// Of those, from one address by clients who have not shown who they are.
+    /// Of those, from one address, or network of IPv6, by clients who have not shown who they are.
     pub per_address: usize,
     /// For a TLS handshake.
     pub handshake: Duration,

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::routing::{get, post};
 use chassis::{Bounds, Json, Query};
+use http_body_util::BodyExt as _;
 use serde::Deserialize;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::harness::{Reply, Setup, World};
 
@@ -187,6 +189,20 @@ async fn a_body_that_pauses_too_long_is_refused() {
     assert_eq!(told, (408, "the body must not pause for more than 5 seconds".to_owned(), Some("close")));
     assert_eq!(client.rest().await, "");
     assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_a_handler_takes_between_two_reads_is_not_the_clients() {
+    let slow = async |mut body: Body| {
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        sleep(Duration::from_secs(20)).await;
+        let rest = body.collect().await.unwrap().to_bytes();
+        [first, rest].concat()
+    };
+    let world = Setup::of(Router::new().route("/slow", post(slow))).in_memory().await;
+    let head = "POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let reply = world.ask(format!("{head}3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")).await;
+    assert_eq!((reply.status(), reply.body.as_str()), (200, "onetwo"));
 }
 
 #[tokio::test(start_paused = true)]

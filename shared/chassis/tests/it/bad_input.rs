@@ -1,10 +1,12 @@
 //! Whatever a client sends, it gets a clear answer or is closed in time, and nobody else notices.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::routing::{get, post};
 use chassis::Limits;
 use tokio::io::AsyncWriteExt as _;
@@ -254,6 +256,20 @@ async fn a_request_of_http_1_0_is_answered_and_is_its_connection_s_last() {
     assert_eq!((reply.body.as_str(), reply.header("connection")), ("hello", Some("close")));
     assert_eq!(client.rest().await, "");
     assert_eq!(count.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn http_1_0_gets_no_answer_of_which_it_could_not_tell_whether_it_is_whole() {
+    let broken = async || {
+        let parts = [Ok("half"), Err(io::Error::other("the other half is lost"))];
+        Body::from_stream(futures_util::stream::iter(parts))
+    };
+    let world = Setup::of(Router::new().route("/", get(broken))).on_loopback().await;
+    let reply = world.ask("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
+    let detail = "the version must be HTTP/1.1 for an answer whose length is not known before; the request may have taken effect";
+    assert_eq!((reply.status(), reply.detail().as_str()), (505, detail));
+    let head = world.ask("HEAD / HTTP/1.0\r\nHost: a\r\n\r\n").await;
+    assert_eq!(head.status(), 200);
 }
 
 #[tokio::test]

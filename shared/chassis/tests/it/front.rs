@@ -48,6 +48,31 @@ fn request(path: &str) -> String {
 }
 
 #[tokio::test]
+async fn an_answer_before_the_end_of_the_request_is_the_last_of_its_connection() {
+    let world = Setup::answering(Handler::Raw(raw())).on_loopback().await;
+    let post = |path: &str, length: usize| {
+        format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n")
+    };
+    for (path, status) in [("/refused", 429), ("/foreign", 404), ("/echo", 413)] {
+        let mut client = world.connect().await;
+        client.send(post(path, 100_000)).await;
+        client.send("x".repeat(50_000)).await;
+        let reply = client.reply().await;
+        assert_eq!((reply.status(), reply.header("connection")), (status, Some("close")), "{path}");
+        assert_eq!(client.rest().await, "");
+    }
+
+    let mut client = world.connect().await;
+    for path in ["/refused", "/foreign", "/echo"] {
+        client.send(request(path)).await;
+        assert_eq!(client.reply().await.header("connection"), None, "{path} without a body");
+    }
+    client.send(post("/echo", 3) + "tea").await;
+    let reply = client.reply().await;
+    assert_eq!((reply.body.as_str(), reply.header("connection")), ("tea", None));
+}
+
+#[tokio::test]
 async fn what_a_raw_handler_answers_goes_out_as_it_is_and_its_refusals_as_problems() {
     let world = Setup::answering(Handler::Raw(raw())).on_loopback().await;
     assert_snapshot!(world.ask(request("/foreign")).await, @r#"

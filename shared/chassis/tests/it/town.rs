@@ -109,7 +109,7 @@ impl Town {
         addr: SocketAddr,
         request: Builder,
     ) -> hyper::Result<Answer> {
-        let io = TokioIo::new(self.secured(caller, addr).await);
+        let io = TokioIo::new(self.secured(caller, addr, Alpn::H2).await);
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
         let request = request.body(Empty::<Bytes>::new()).unwrap();
@@ -144,7 +144,7 @@ impl Town {
 
     /// Calls the shop's internal API as `caller`.
     pub(crate) async fn channel(&self, caller: &str, addr: SocketAddr) -> Channel {
-        let io = TokioIo::new(self.secured(caller, addr).await);
+        let io = TokioIo::new(self.secured(caller, addr, Alpn::H2).await);
         let mut io = Some(io);
         let connector = tower::service_fn(move |_| {
             std::future::ready(io.take().ok_or_else(|| std::io::Error::other("there is one connection")))
@@ -152,9 +152,10 @@ impl Town {
         Endpoint::from_static("http://shop").connect_with_connector(connector).await.unwrap()
     }
 
-    async fn secured(&self, caller: &str, addr: SocketAddr) -> Io {
+    /// A connection of `caller` to the shop.
+    pub(crate) async fn secured(&self, caller: &str, addr: SocketAddr, alpn: Alpn) -> Io {
         let io = self.env.net.dial(&addr.to_string()).await.unwrap();
-        let connected = self.identity(caller).connect(io, &id(SHOP.as_str()), Alpn::H2).await;
+        let connected = self.identity(caller).connect(io, &id(SHOP.as_str()), alpn).await;
         let Secured { io, .. } = connected.unwrap();
         io
     }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use chassis::{Access, Assembly, Caller, Edge, KeySource, Service, get};
+use chassis::{Access, Assembly, Caller, Edge, KeySource, Service, get, post};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{Request, StatusCode};
 use runtime::Random;
-use service_auth::{Claims, Issuer, KeySet, SigningKey};
+use service_auth::{Alpn, Claims, Issuer, KeySet, SigningKey};
 use tokio::sync::watch;
 use types::{Role, UserId};
 
+use crate::harness::RawClient;
 use crate::lifecycle::{GATEWAY, with};
 use crate::town::Town;
 
@@ -21,7 +22,10 @@ fn key(seed: u64) -> SigningKey {
 async fn shop(town: &Town, keys: watch::Receiver<KeySet>) -> Service {
     let platform = town.shop();
     let me = async |caller: Caller| format!("{} {}", caller.role, caller.user);
-    let http = Edge::new().route("/me", get(Access::Users, me)).route("/all", get(Access::Operators, me));
+    let http = Edge::new()
+        .route("/me", get(Access::Users, me))
+        .route("/me/tea", post(Access::Users, me))
+        .route("/all", get(Access::Operators, me));
     let assembly = Assembly { http, keys: KeySource::Own(keys), ..Assembly::new(&platform.trust_domain) };
     assembly.bind(&platform).await.unwrap()
 }
@@ -67,6 +71,25 @@ async fn the_edge_api_is_the_gateways_and_wants_a_user() {
         };
         assert_eq!(known("/me").await.body, format!("customer {user}"));
         assert_eq!(known("/all").await.status, StatusCode::FORBIDDEN);
+        shutdown.cancel();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_before_the_end_of_the_request_is_the_last_answer_of_its_connection() {
+    let town = Town::new();
+    let (_keys, current) = watch::channel(KeySet::new([key(1).public()]));
+    let (_, ()) = with(shop(&town, current).await, async |addrs, shutdown| {
+        let mut client = RawClient::over(town.secured(GATEWAY, addrs.http, Alpn::Http1).await);
+        client.send("POST /me/tea HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let reply = client.reply().await;
+        assert_eq!((reply.status(), reply.header("connection")), (401, None), "nothing is left unread");
+        client.send("POST /me/tea HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n").await;
+        client.send("x".repeat(50_000)).await;
+        let reply = client.reply().await;
+        assert_eq!((reply.status(), reply.header("connection")), (401, Some("close")));
+        assert_eq!(client.rest().await, "");
         shutdown.cancel();
     })
     .await;

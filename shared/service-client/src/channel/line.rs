@@ -1,6 +1,5 @@
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tonic::body::Body;
 
 use crate::ConnectError;
 use crate::dialer::{Dialer, OLDEST};
+use crate::heard::Heard;
 
 /// The one connection to an instance, over which all its streams go. It is made when it is needed.
 #[derive(Debug, Default)]
@@ -40,8 +40,7 @@ pub(super) struct Open {
     sender: SendRequest<Body>,
     places: Arc<Semaphore>,
     made: Instant,
-    /// When the last answer began, in microseconds since then.
-    heard: AtomicU64,
+    heard: Heard,
 }
 
 /// A place on a connection, for one stream.
@@ -61,29 +60,35 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Line {
-    /// The connection, made by whoever comes first. If that fails, those who have waited need not try it again.
+    /// The connection, made by whoever comes first. If that fails, those who have waited until `turn_by` at most need
+    /// not try it again.
     pub(super) async fn get(
         &self,
         dialer: &Dialer,
         addr: SocketAddr,
         deadline: Deadline,
+        turn_by: Deadline,
     ) -> Result<Arc<Open>, Arc<ConnectError>> {
         let failures = match self.usable() {
             Ok(open) => return Ok(open),
             Err(failures) => failures,
         };
-        let connecting = dialer.in_time(deadline, async { Ok(self.connecting.lock().await) }).await;
-        let _connecting = connecting.map_err(Arc::new)?;
+        let connecting = turn_by.bound(self.connecting.lock()).await;
+        let _connecting = connecting.or(Err(ConnectError::Busy)).map_err(Arc::new)?;
         match self.usable() {
             Ok(open) => return Ok(open),
             Err(now) if now == failures => {}
-            Err(_) => return Err(self.failure()),
+            Err(_) => match self.failure() {
+                // What was too long for somebody in a hurry need not be so for this one.
+                failure if failure.came_before(Dialer::patience(deadline)) => {}
+                failure => return Err(failure),
+            },
         }
         let connected = dialer.in_time(deadline, connect(dialer, addr)).await.map(Arc::new).map_err(Arc::new);
         let mut state = self.state();
         match &connected {
             Ok(open) => state.open = Some(Arc::clone(open)),
-            Err(error) => (state.failures, state.failure) = (failures + 1, Some(Arc::clone(error))),
+            Err(error) => (state.failures, state.failure) = (state.failures + 1, Some(Arc::clone(error))),
         }
         connected
     }
@@ -99,7 +104,7 @@ impl Line {
     /// A stream that began at `began` got no answer in time. If no other has had one since, the connection may lead
     /// nowhere; a new one would show it.
     pub(super) fn doubt(&self, taken: &Taken, began: Instant) {
-        if taken.open.last_heard() < began {
+        if taken.open.heard.nothing_since(began) {
             self.forget(taken);
         }
     }
@@ -132,10 +137,6 @@ impl Open {
     fn is_usable(&self) -> bool {
         !self.sender.is_closed() && self.made.elapsed() < OLDEST
     }
-
-    fn last_heard(&self) -> Instant {
-        self.made + Duration::from_micros(self.heard.load(Ordering::Relaxed))
-    }
 }
 
 impl Taken {
@@ -148,8 +149,7 @@ impl Taken {
 
     /// Notes that an answer has begun.
     pub(super) fn heard(&self) {
-        let micros = u64::try_from(self.open.made.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.open.heard.store(micros, Ordering::Relaxed);
+        self.open.heard.note();
     }
 }
 
@@ -166,5 +166,5 @@ async fn connect(dialer: &Dialer, addr: SocketAddr) -> Result<Open, ConnectError
     let (sender, connection) = http2.handshake(TokioIo::new(io)).await.map_err(ConnectError::Http)?;
     runner.run(connection);
     let places = Arc::new(Semaphore::new(MOST_STREAMS));
-    Ok(Open { sender, places, made: Instant::now(), heard: AtomicU64::new(0) })
+    Ok(Open { sender, places, made: Instant::now(), heard: Heard::default() })
 }

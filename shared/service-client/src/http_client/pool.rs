@@ -3,6 +3,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,14 +14,15 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use service_auth::Alpn;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::ConnectError;
 use crate::dialer::{Dialer, OLDEST};
+use crate::heard::Heard;
 use crate::instances::Instance;
 
-/// Requests to one instance at once; the others wait in their turn, bounded by their deadlines. Half of the connections
+/// Requests to one instance at once. Half of the connections
 /// that an instance takes, so that two gateways fill it.
 const MOST_REQUESTS: usize = 500;
 /// Handshakes with one instance at once. It takes a hundred connections of one address whose owner has not shown who it
@@ -37,6 +39,16 @@ pub(super) struct Pool<B> {
     idle: Mutex<VecDeque<Idle<B>>>,
     places: Arc<Semaphore>,
     handshakes: Semaphore,
+    returned: Notify,
+    heard: Heard,
+}
+
+/// How a request comes to a connection.
+pub(super) enum Turn<'a, B> {
+    /// Over one that can be used again.
+    Over(Connection<B>),
+    /// It may make one.
+    ToConnect(SemaphorePermit<'a>),
 }
 
 /// A connection and when it was made.
@@ -60,18 +72,48 @@ pub(super) struct Lease<B> {
 impl<B> Default for Pool<B> {
     fn default() -> Self {
         let (places, handshakes) = (Arc::new(Semaphore::new(MOST_REQUESTS)), Semaphore::new(MOST_HANDSHAKES));
-        Self { idle: Mutex::default(), places, handshakes }
+        let (idle, returned, heard) = (Mutex::default(), Notify::new(), Heard::default());
+        Self { idle, places, handshakes, returned, heard }
     }
 }
 
 impl<B> Pool<B> {
+    /// Leave to send another request, if it can be sent now.
+    pub(super) fn place_now(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
     /// Waits until another request may be sent.
     pub(super) async fn place(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed")
     }
 
+    /// Waits for a connection that can be used again, or until one may be made.
+    pub(super) async fn turn(&self) -> Turn<'_, B> {
+        let returned = async {
+            loop {
+                let mut next = pin!(self.returned.notified());
+                // From here on, so that none is missed that comes back while this looks.
+                next.as_mut().enable();
+                match self.take() {
+                    Some(connection) => return connection,
+                    None => next.await,
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            connection = returned => Turn::Over(connection),
+            handshake = self.handshakes.acquire() => {
+                let handshake = handshake.expect("the semaphore is never closed");
+                // One that was not ready when it came back may be now.
+                self.take().map_or(Turn::ToConnect(handshake), Turn::Over)
+            }
+        }
+    }
+
     /// The connection that came back last and can be used again.
-    pub(super) fn take(&self) -> Option<Connection<B>> {
+    fn take(&self) -> Option<Connection<B>> {
         let mut idle = self.idle();
         while idle.back().is_some_and(|last| last.is_closed()) {
             idle.pop_back();
@@ -96,6 +138,8 @@ impl<B> Pool<B> {
             idle.pop_front();
         }
         idle.push_back(Idle { connection, since: Instant::now() });
+        drop(idle);
+        self.returned.notify_one();
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<Idle<B>>> {
@@ -127,10 +171,19 @@ impl<B> Lease<B> {
         self.instance.connections.give_back(self.connection);
     }
 
-    /// A request that began at `began` got no answer in time. The connections that have been idle since may lead
-    /// nowhere either; new ones would show it.
+    /// Notes that an answer has begun.
+    pub(super) fn heard(&self) {
+        self.instance.connections.heard.note();
+    }
+
+    /// A request that began at `began` got no answer in time. If no other has had one since, the connections that have
+    /// been idle may lead nowhere either; new ones would show it.
     pub(super) fn doubt(self, began: Instant) {
-        let mut idle = self.instance.connections.idle();
+        let pool = &self.instance.connections;
+        if !pool.heard.nothing_since(began) {
+            return;
+        }
+        let mut idle = pool.idle();
         while idle.front().is_some_and(|oldest| oldest.since < began) {
             idle.pop_front();
         }
@@ -146,23 +199,8 @@ impl<B: Body + 'static> Lease<B> {
     }
 }
 
-impl<B> Pool<B>
-where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    /// A new connection to the instance at `addr`, or one that has come back before there could be.
-    pub(super) async fn get(&self, dialer: &Dialer, addr: SocketAddr) -> Result<Connection<B>, ConnectError> {
-        let _handshake = self.handshakes.acquire().await.expect("the semaphore is never closed");
-        match self.take() {
-            Some(connection) => Ok(connection),
-            None => connect(dialer, addr).await,
-        }
-    }
-}
-
-async fn connect<B>(dialer: &Dialer, addr: SocketAddr) -> Result<Connection<B>, ConnectError>
+/// A new connection to the instance at `addr`.
+pub(super) async fn connect<B>(dialer: &Dialer, addr: SocketAddr) -> Result<Connection<B>, ConnectError>
 where
     B: Body + Send + 'static,
     B::Data: Send,

@@ -97,6 +97,21 @@ async fn an_instance_that_is_silent_costs_one_request_a_wait_and_leaves_time_for
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_is_patient_tries_what_took_too_long_for_another() {
+    let town = Town::new();
+    let _registered = town.register(1);
+    town.streets.silence(ip(1));
+    let hurried = town.call(Deadline::within(Duration::from_millis(500)));
+    let opening = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        teller(&town, 1)
+    };
+    let (hurried, patient, _shop) = tokio::join!(hurried, town.call_patiently(), opening);
+    assert_eq!(hurried.unwrap_err().message(), "no instance of user-service can be reached");
+    assert_eq!(patient.unwrap(), "1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_instance_that_comes_back_is_called_again() {
     let town = Town::new();
     let client = town.client();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use runtime::Deadline;
@@ -86,6 +86,27 @@ async fn bodies_stream_both_ways_at_once() {
     }
     drop(feed);
     assert!(body.frame().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_unknown_length_arrives_whole_whatever_the_method() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    town.http(1, |request| {
+        let echo = request.into_body().map_err(Into::into).boxed_unsync();
+        async move { Response::new(echo) }.boxed()
+    });
+    for method in [Method::GET, Method::DELETE, Method::POST] {
+        let (feed, body) = fed();
+        for part in ["one", "two"] {
+            feed.send(Ok(part)).await.unwrap();
+        }
+        drop(feed);
+        let request = Request::builder().method(&method).uri("/echo").body(body).unwrap();
+        let answer = client.send(request, Deadline::within(PATIENCE)).await.unwrap();
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "onetwo", "{method}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

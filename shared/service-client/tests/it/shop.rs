@@ -131,16 +131,26 @@ impl Shop {
 
     /// Waits until no more than `count` connections are open.
     pub(crate) async fn until_open(&self, count: usize) {
-        /// More than any task takes to hear of an end.
-        const MOST_TURNS: usize = 10_000;
-        for _ in 0..MOST_TURNS {
-            if self.0.open.load(Ordering::Relaxed) <= count {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-        panic!("{} connections stay open", self.0.open.load(Ordering::Relaxed));
+        let open = || self.0.open.load(Ordering::Relaxed);
+        assert!(until(|| open() <= count).await, "{} connections stay open", open());
     }
+
+    /// Waits until there have been `count` connections.
+    pub(crate) async fn until_accepted(&self, count: usize) {
+        assert!(until(|| self.accepted() >= count).await, "{} connections", self.accepted());
+    }
+}
+
+async fn until(is_so: impl Fn() -> bool) -> bool {
+    /// More than any task takes to hear of what others do.
+    const MOST_TURNS: usize = 10_000;
+    for _ in 0..MOST_TURNS {
+        if is_so() {
+            return true;
+        }
+        tokio::task::yield_now().await;
+    }
+    false
 }
 
 struct Clerk(Arc<dyn Grpc<Output = BoxFuture<'static, Result<String, Status>>>>);

@@ -1,0 +1,31 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// When somebody last gave a sign of life.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    made: Instant,
+    /// In microseconds since then.
+    last: AtomicU64,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self { made: Instant::now(), last: AtomicU64::new(0) }
+    }
+}
+
+impl Heard {
+    /// Notes that an answer has begun.
+    pub(crate) fn note(&self) {
+        let micros = u64::try_from(self.made.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    /// Whether there was no sign since `began`.
+    pub(crate) fn nothing_since(&self, began: Instant) -> bool {
+        self.made + Duration::from_micros(self.last.load(Ordering::Relaxed)) < began
+    }
+}
