@@ -24,6 +24,14 @@ Exit codes:
   70   a fault of the program or a damaged file, or the drain took longer than DRAIN_TIMEOUT
   130  ended at once by a second signal";
 
+/// Of `issue`, which ends when the files are there.
+const OF_ISSUE: &str = "\
+Exit codes:
+  0    done
+  64   wrong usage, or an authority that is open to others
+  69   a file cannot be had; the same command may succeed later
+  70   a fault of the program or a damaged file";
+
 /// What holds for the commands that ask running services.
 const OF_VERBS: &str = "\
 Asked are the instances that --endpoint names, else those of SERVICES_STATIC, else the `flotilla up` that runs in the
@@ -65,7 +73,7 @@ enum Command {
         words: Vec<OsString>,
     },
     /// Write a certificate of the local authority, with which a service runs as a process of its own.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = OF_ISSUE)]
     Issue(Issue),
     /// Ask running services, or tell them something, as the operator.
     #[command(after_help = OF_VERBS)]
@@ -173,8 +181,9 @@ pub(crate) struct Issue {
     pub(crate) data_dir: PathBuf,
 }
 
-/// What `up` is told on the command line. Each but the first is a setting that the environment (`LOG_FORMAT`)
-/// and `flotilla.toml` (`log_format`) may give too.
+/// What `up` is told on the command line. All but where its data and its configuration file are may stand in the
+/// environment (`LOG_FORMAT`) and in `flotilla.toml` (`log_format`) too; `--public` is two settings there,
+/// `PUBLIC_BIND_ADDRESS` and `PUBLIC_PORT`.
 #[derive(Debug, Args)]
 pub(crate) struct Up {
     /// Where all data is kept; it is made where it is missing.

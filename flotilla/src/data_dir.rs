@@ -2,7 +2,7 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chassis::{Failure, Renewal};
 use runtime::Clock;
@@ -16,6 +16,7 @@ use crate::durable;
 pub(crate) struct DataDir {
     path: PathBuf,
     ca: Arc<LocalCa>,
+    operators: Arc<OperatorsFiles>,
     clock: Clock,
     /// Held until the process ends, in whatever way: the operating system gives it back.
     _lock: File,
@@ -77,7 +78,9 @@ impl DataDir {
             Err(TryLockError::Error(error)) => return Err(refused("locking", &lock_path)(error)),
         }
         let ca = Arc::new(authority(path, clock)?);
-        Ok(Self { path: path.to_owned(), ca, clock: clock.clone(), _lock: lock })
+        let directory = path.join("operator");
+        let operators = Arc::new(OperatorsFiles { directory, ca: Arc::clone(&ca), writing: Mutex::new(()) });
+        Ok(Self { path: path.to_owned(), ca, operators, clock: clock.clone(), _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -105,13 +108,13 @@ impl DataDir {
 
     /// What makes the certificates of a service and of the operator anew when half of their time is over.
     pub(crate) fn renewal(&self) -> Renewal {
-        let (path, ca, clock) = (self.path.clone(), Arc::clone(&self.ca), self.clock.clone());
+        let (operators, ca, clock) = (Arc::clone(&self.operators), Arc::clone(&self.ca), self.clock.clone());
         Renewal::new(move |identity| -> Result<(), DataDirError> {
             if clock.now().after(LocalCa::LEAF_VALIDITY / 2) < identity.expires_at() {
                 return Ok(());
             }
             // The service's comes last: until it is there, the next minute tries again.
-            write_operator(&path, &ca)?;
+            operators.write()?;
             let pem = ca.issue(&identity.id(), LocalCa::LEAF_VALIDITY)?;
             Ok(identity.replace(&pem, ca.roots_pem())?)
         })
@@ -119,14 +122,24 @@ impl DataDir {
 
     /// Writes a fresh certificate for the operator, for tools that speak gRPC with mTLS; tells where.
     pub(crate) fn write_operator(&self) -> Result<PathBuf, DataDirError> {
-        write_operator(&self.path, &self.ca)
+        self.operators.write()?;
+        Ok(self.operators.directory.clone())
     }
 }
 
-fn write_operator(data_dir: &Path, ca: &LocalCa) -> Result<PathBuf, DataDirError> {
-    let directory = data_dir.join("operator");
-    Files::PEM.issue(&directory, ca, &SpiffeId::operator(ca.trust_domain()))?;
-    Ok(directory)
+/// The files of the operator's certificate, which every service makes anew with its own.
+struct OperatorsFiles {
+    directory: PathBuf,
+    ca: Arc<LocalCa>,
+    /// Held by whoever writes: two at once would leave one's certificate with the other's key.
+    writing: Mutex<()>,
+}
+
+impl OperatorsFiles {
+    fn write(&self) -> Result<(), DataDirError> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        Files::PEM.issue(&self.directory, &self.ca, &SpiffeId::operator(self.ca.trust_domain()))
+    }
 }
 
 /// The authority in a data directory, both of which are made where they are missing. It may be used beside the
@@ -166,6 +179,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::time::Duration;
 
+    use futures_util::future::join_all;
     use types::Timestamp;
 
     use super::*;
@@ -211,5 +225,27 @@ mod tests {
         renewal.renew(&identity).unwrap();
         assert_eq!(identity.expires_at(), first.after(half + minute));
         assert_ne!(std::fs::read(&operator).unwrap(), of_operator);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn certificates_that_are_made_anew_at_once_leave_the_operator_one_with_its_key() {
+        const MANY: usize = 16;
+        let home = tempfile::tempdir().unwrap();
+        let clock = Clock::from_tokio(Timestamp::from_micros(1_785_000_000_000_000));
+        let data = DataDir::open(&home.path().join("data"), &clock).unwrap();
+        let operator = data.write_operator().unwrap();
+        let of_services =
+            [const { ServiceName::new("user-service") }; MANY].map(|it| data.identity(&it).unwrap());
+        tokio::time::advance(LocalCa::LEAF_VALIDITY / 2).await;
+        #[expect(clippy::disallowed_methods, reason = "threads on which the clock is the test's")]
+        let renewals = of_services.map(|identity| {
+            let renewal = data.renewal();
+            tokio::task::spawn_blocking(move || renewal.renew(&identity).map_err(|error| error.to_string()))
+        });
+        for renewed in join_all(renewals).await {
+            assert_eq!(renewed.unwrap(), Ok(()));
+        }
+        Files::load(&operator, &clock).unwrap();
+        assert_eq!(fs::read_dir(&operator).unwrap().count(), 3);
     }
 }

@@ -5,19 +5,18 @@
 //! there, the account is its owner's to change or delete, and no start makes it anew.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use runtime::Random;
 use secrecy::SecretString;
-use secrecy::zeroize::Zeroizing;
 use types::{Classify as _, Email, ErrorClass};
 
 use crate::accounts::Accounts;
 use crate::data_dir::{DataDirError, refused};
 use crate::durable::{self, FOR_ITS_OWNER};
 use crate::error::Error;
+use crate::secret_file;
 
 /// In the domain that is reserved for private use: no mail server has it.
 const EMAIL: &str = "operator@flotilla.internal";
@@ -42,7 +41,7 @@ impl FirstOperator {
     /// What there is to tell about it, as long as the file with its password is there.
     pub(crate) fn told(&self) -> Option<String> {
         let file = self.password.exists().then(|| self.password.display())?;
-        Some(format!("{EMAIL} is an operator; the password it was made with is in {file}."))
+        Some(format!("The first start made {EMAIL} an operator; the password it had then is in {file}."))
     }
 
     /// Makes the account. Nobody but the platform may reach user-service meanwhile.
@@ -65,16 +64,9 @@ impl FirstOperator {
 
     /// The password of an earlier start that was cut off, or else a new one.
     fn password(&self, random: &Random) -> Result<SecretString, DataDirError> {
-        match fs::read_to_string(&self.password) {
-            Ok(text) => Ok(SecretString::from(text.trim_end())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let password = durable::hex(&random.bytes::<16>());
-                let text = Zeroizing::new(format!("{}\n", *password));
-                let written = durable::replace(&self.password, &text, FOR_ITS_OWNER);
-                written.map_err(refused("writing", &self.password))?;
-                Ok(SecretString::from(password.as_str()))
-            }
-            Err(error) => Err(refused("reading", &self.password)(error)),
+        match secret_file::read(&self.password)? {
+            Some(password) => Ok(password),
+            None => secret_file::make(&self.password, &random.bytes::<16>()),
         }
     }
 

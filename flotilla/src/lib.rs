@@ -17,6 +17,7 @@ mod accounts;
 mod password;
 mod data_dir;
 mod certificate;
+mod secret_file;
 mod durable;
 mod columns;
 mod error;

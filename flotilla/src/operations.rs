@@ -1,11 +1,13 @@
 //! What every service answers to operators, from the asking end.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 
 use futures_util::future::join_all;
 use proto::flotilla::operations::v1::operations_service_client::OperationsServiceClient;
 use proto::flotilla::operations::v1::{
-    Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest, SetLogLevelRequest,
+    Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest, ListPermissionsResponse, Permission,
+    SetLogLevelRequest,
 };
 use service_client::Channel;
 use types::{Classify as _, ErrorClass, ServiceName};
@@ -16,7 +18,7 @@ use crate::instances::Instance;
 use crate::operator::{Operator, request};
 use crate::refusal::Refusal;
 
-/// One of the instances did not do what it was asked.
+/// An instance did not do what it was asked, or none of several that would have done.
 #[derive(Debug, thiserror::Error)]
 #[error("{service} at {address}")]
 pub(crate) struct InstanceError {
@@ -29,6 +31,13 @@ pub(crate) struct InstanceError {
 impl InstanceError {
     fn of(instance: &Instance) -> impl FnOnce(Refusal) -> Self {
         let (service, address) = (instance.service.clone(), instance.address.clone());
+        move |source| Self { service, address, source }
+    }
+
+    fn of_any(instances: &[&Instance], service: &ServiceName) -> impl FnOnce(Refusal) -> Self {
+        let own = instances.iter().filter(|instance| instance.service == *service);
+        let addresses: Vec<_> = own.map(|instance| instance.address.as_str()).collect();
+        let (service, address) = (service.clone(), addresses.join(" or "));
         move |source| Self { service, address, source }
     }
 }
@@ -106,24 +115,28 @@ async fn set_filter(operator: &Operator, instance: &Instance, filter: &str) -> R
     Ok(answer.map_err(|status| InstanceError::of(instance)(status.into()))?.into_inner().previous)
 }
 
-/// Tells who may call what, by one instance of each service.
+/// Tells who may call what, by one instance of each service. One that does not answer keeps nobody from the others.
 pub(crate) async fn permissions(operator: &Operator, services: &[ServiceName]) -> Result<(), Error> {
-    let mut names: Vec<_> = operator.known.of_services(services)?.iter().map(|it| &it.service).collect();
-    names.dedup();
-    let mut table = Columns::under(["SERVICE", "OPERATION", "CALLERS"]);
+    let instances = operator.known.of_services(services)?;
+    let names: BTreeSet<_> = instances.iter().map(|instance| &instance.service).collect();
+    let (mut table, mut failed) = (Columns::under(["SERVICE", "OPERATION", "CALLERS"]), None);
     for service in names {
         let mut client = client(operator.channel(service)?);
         let answer = client.list_permissions(request(ListPermissionsRequest {})).await;
-        for permission in answer.map_err(Refusal::from)?.into_inner().permissions {
-            let callers = match permission.callers.as_slice() {
-                [] => "nobody".to_owned(),
-                callers => callers.join(", "),
-            };
-            table.push([service.to_string(), permission.operation, callers]);
+        match answer.map_err(Refusal::from).map_err(InstanceError::of_any(&instances, service)) {
+            Ok(answer) => permitted(service, answer.into_inner()).for_each(|row| table.push(row)),
+            Err(error) => drop(failed.get_or_insert(error)),
         }
     }
     print(&table);
-    Ok(())
+    failed.map_or(Ok(()), |failed| Err(failed.into()))
+}
+
+fn permitted(service: &ServiceName, answer: ListPermissionsResponse) -> impl Iterator<Item = [String; 3]> {
+    answer.permissions.into_iter().map(move |Permission { operation, callers }| {
+        let callers = if callers.is_empty() { "nobody".to_owned() } else { callers.join(", ") };
+        [service.to_string(), operation, callers]
+    })
 }
 
 fn client(channel: Channel) -> OperationsServiceClient<Channel> {

@@ -16,6 +16,8 @@ pub(crate) enum PasswordError {
     Missing,
     #[error("the two passwords differ")]
     Differ,
+    #[error("the password must be text in UTF-8")]
+    NoText,
     #[error("reading the password")]
     Read(#[from] io::Error),
 }
@@ -55,7 +57,12 @@ fn line(input: &mut impl BufRead) -> Result<SecretString, PasswordError> {
     let read = input.take(LONGEST_LINE).read_line(&mut line);
     let password = SecretString::from(line.trim_end_matches(['\r', '\n']));
     line.zeroize();
-    if read? == 0 { Err(PasswordError::Missing) } else { Ok(password) }
+    match read {
+        Ok(0) => Err(PasswordError::Missing),
+        Ok(_) => Ok(password),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(PasswordError::NoText),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A terminal that does not show what is typed, until this is dropped.
@@ -95,7 +102,7 @@ mod tests {
         assert_eq!(read(b"correct horse"), Ok("correct horse".to_owned()));
         assert_eq!(read(b"\n"), Ok(String::new()));
         assert_eq!(read(b""), Err("the password is expected as a line on stdin".to_owned()));
-        assert_eq!(read(b"\xff\n"), Err("reading the password".to_owned()));
+        assert_eq!(read(b"\xff\n"), Err("the password must be text in UTF-8".to_owned()));
         let endless = vec![b'a'; 1 << 20];
         assert_eq!(read(&endless).map(|line| line.len()), Ok(4096));
     }

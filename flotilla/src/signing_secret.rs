@@ -1,53 +1,44 @@
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use auth_service::SealingKey;
 use runtime::Random;
 use secrecy::SecretString;
-use secrecy::zeroize::Zeroizing;
 
-use crate::data_dir::{DataDirError, database_file, refused};
-use crate::durable::{self, FOR_ITS_OWNER};
+use crate::data_dir::{DataDirError, database_file};
 use crate::run::AUTH_SERVICE;
+use crate::secret_file;
 
 /// What auth-service seals its signing keys with. The first start makes it, in a file that the setting
-/// `SIGNING_KEY_SECRET_FILE` may name.
+/// `SIGNING_KEY_SECRET_FILE` may name to an auth-service that runs as a process of its own.
 pub(crate) fn signing_secret(data_dir: &Path, random: &Random) -> Result<SealingKey, DataDirError> {
     let path = file(data_dir);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => Zeroizing::new(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path, data_dir, random)?,
-        Err(error) => return Err(refused("reading", &path)(error)),
+    let secret = match secret_file::read(&path)? {
+        Some(secret) => secret,
+        None => make(&path, data_dir, random)?,
     };
-    let mode = fs::metadata(&path).map_err(refused("reading", &path))?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(DataDirError::Exposed { path, mode });
-    }
-    SealingKey::parse(&SecretString::from(text.trim_end())).ok_or(DataDirError::Damaged(path))
+    SealingKey::parse(&secret).ok_or(DataDirError::Damaged(path))
 }
 
 fn file(data_dir: &Path) -> PathBuf {
     data_dir.join("signing-key-secret")
 }
 
-fn make(path: &Path, data_dir: &Path, random: &Random) -> Result<Zeroizing<String>, DataDirError> {
+fn make(path: &Path, data_dir: &Path, random: &Random) -> Result<SecretString, DataDirError> {
     let database = database_file(data_dir, &AUTH_SERVICE);
     // It is there before any key is, so it has been lost, and with another one no key could be opened.
     if database.exists() {
         return Err(DataDirError::SecretLost { path: path.to_owned(), database });
     }
-    let text = Zeroizing::new(format!("{}\n", *durable::hex(&random.bytes::<{ SealingKey::LENGTH }>())));
-    durable::replace(path, &text, FOR_ITS_OWNER).map_err(refused("writing", path))?;
-    Ok(text)
+    secret_file::make(path, &random.bytes::<{ SealingKey::LENGTH }>())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::durable::{self, FOR_ITS_OWNER};
 
     fn told(data_dir: &Path) -> Result<(), String> {
         signing_secret(data_dir, &Random::system()).map(drop).map_err(|error| error.to_string())
@@ -82,7 +73,12 @@ mod tests {
     fn one_that_is_damaged_is_told() {
         let dir = tempfile::tempdir().unwrap();
         durable::replace(&file(dir.path()), "half a secret\n", FOR_ITS_OWNER).unwrap();
-        let damaged = told(dir.path()).unwrap_err();
-        assert!(damaged.ends_with("signing-key-secret is damaged"), "{damaged}");
+        let assert_damaged = || {
+            let damaged = told(dir.path()).unwrap_err();
+            assert!(damaged.ends_with("signing-key-secret is damaged"), "{damaged}");
+        };
+        assert_damaged();
+        fs::write(file(dir.path()), b"\xff").unwrap();
+        assert_damaged();
     }
 }

@@ -19,24 +19,17 @@ pub(super) struct Plan {
 
 /// auth-service's configuration but for its secret, which is in the data directory: that is opened when everything
 /// it was told is known to be right.
-struct Unsealed(auth_service::Config);
+type Unsealed = Box<dyn FnOnce(SealingKey) -> auth_service::Config>;
 
-impl Unsealed {
-    fn read(database: database::Config, settings: &mut Settings) -> Self {
-        settings.bring("SIGNING_KEY_SECRET");
-        let nothing = SealingKey::new(&[0; SealingKey::LENGTH]);
-        Self(auth_service::Config::with_database(database, nothing, settings))
-    }
-
-    fn with(self, sealing: SealingKey) -> auth_service::Config {
-        auth_service::Config { sealing, ..self.0 }
-    }
+fn unsealed(database: database::Config, settings: &mut Settings) -> Unsealed {
+    settings.bring("SIGNING_KEY_SECRET");
+    Box::new(auth_service::Config::with_database(database, settings))
 }
 
 impl Plan {
     /// Reads the settings of each service.
     pub(super) fn read(sources: &Sources, data_dir: &Path) -> (Vec<Settings>, Self) {
-        let (of_auth, auth) = Member::read(AUTH_SERVICE, sources, data_dir, Unsealed::read);
+        let (of_auth, auth) = Member::read(AUTH_SERVICE, sources, data_dir, unsealed);
         let (of_users, users) =
             Member::read(USER_SERVICE, sources, data_dir, user_service::Config::with_database);
         let (of_gateway, gateway) = Member::without_data(API_GATEWAY, sources);
@@ -48,7 +41,7 @@ impl Plan {
         let sealing = signing_secret(house.data_dir(), &house.env.random)?;
         let scheme = self.gateway.config.front.scheme();
         let auth =
-            self.auth.build(&house, |config, platform| auth_service::build(config.with(sealing), platform));
+            self.auth.build(&house, |unsealed, platform| auth_service::build(unsealed(sealing), platform));
         let inside = vec![auth.await?, self.users.build(&house, user_service::build).await?];
         let gateway = self.gateway.build(&house, api_gateway::build).await?;
         let url = format!("{scheme}://{}", gateway.row.addrs.http);

@@ -21,13 +21,14 @@ pub(super) struct Together {
     /// Where the gateway is reached.
     pub(super) url: String,
     pub(super) gateway: Built,
-    /// Those that nobody outside reaches but through the gateway. Each may call those after it.
+    /// Those that nobody outside reaches but through the gateway. Each serves those before it; what it asks of them, the
+    /// keys of tokens, is for people who come by the gateway.
     pub(super) inside: Vec<Built>,
 }
 
 impl Together {
-    /// Serves until `shutdown`. Then each service ends when nobody is left who calls it. One that ends by itself takes
-    /// the others along, in the same order.
+    /// Serves until `shutdown`. Then each service ends when those have that it serves. One that ends by itself takes the
+    /// others along, in the same order.
     pub(super) async fn serve(self, shutdown: CancellationToken) -> Result<(), Error> {
         let Self { house, url, gateway, inside } = self;
         let (services, mut rows): (Vec<_>, Vec<_>) =

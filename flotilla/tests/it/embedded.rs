@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use tokio::io::AsyncReadExt as _;
-
+use crate::processes::free_address;
 use crate::program::{Program, flotilla, told};
 use crate::together::{FREE, Running, up_in};
+use crate::visitor::Visitor;
 
 #[tokio::test]
 async fn a_fresh_directory_is_all_it_takes() {
@@ -30,7 +30,7 @@ async fn a_fresh_directory_is_all_it_takes() {
     curl http://<api-gateway http>/auth/register -H 'content-type: application/json' \
     -d '{"email":"ada@example.com","name":"Ada","password":"correct horse battery"}'
 
-    operator@flotilla.internal is an operator; the password it was made with is in data/operator/password.
+    The first start made operator@flotilla.internal an operator; the password it had then is in data/operator/password.
     The operator's certificate for mTLS is in data/operator.
     Ctrl-C ends everything in order.
     "#);
@@ -143,16 +143,34 @@ async fn a_secret_that_is_lost_or_open_to_others_is_nothing_that_passes() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_damaged_is_nothing_that_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Running::up(dir.path()).await.program.code_after("TERM").await, Some(0));
+    let data = dir.path().join("data");
+    // As if the start had been cut off when it had a password alone.
+    std::fs::remove_file(data.join("first-operator")).unwrap();
+    for name in ["operator/password", "signing-key-secret"] {
+        std::fs::write(data.join(name), b"\xff").unwrap();
+        let (code, _, text) = told(&mut up_in(dir.path())).await;
+        assert_eq!(code, Some(70), "{text}");
+        assert_eq!(text.lines().last(), Some(format!("flotilla: data/{name} is damaged").as_str()));
+    }
+}
+
+#[tokio::test]
 async fn it_serves_on_when_nobody_reads_its_table() {
     let dir = tempfile::tempdir().unwrap();
-    let mut child = up_in(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let gateway = free_address();
+    let mut command = up_in(dir.path());
+    command.args(["--public", &gateway.to_string()]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     drop(child.stdout.take());
-    let mut log = child.stderr.take().unwrap();
-    let mut said = Vec::new();
-    while !String::from_utf8_lossy(&said).contains("serving") {
-        assert_ne!(log.read_buf(&mut said).await.unwrap(), 0, "{}", String::from_utf8_lossy(&said));
+    // It opens when the table is written.
+    let visitor = Visitor::of(gateway);
+    tokio::select! {
+        (status, answer) = visitor.register_first("ada@example.com") => assert_eq!(status, 201, "{answer}"),
+        ended = child.wait() => panic!("it has ended: {ended:?}"),
     }
-    child.start_kill().unwrap();
 }
 
 #[tokio::test]

@@ -122,6 +122,19 @@ async fn authz_tells_who_may_call_what() {
 }
 
 #[tokio::test]
+async fn authz_tells_of_each_service_once_and_of_those_that_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::up(dir.path()).await;
+    let users = format!("user-service={}", running.addrs.grpc);
+    // Nobody listens on port 1, which only root could.
+    let endpoints = ["--endpoint", &users, "--endpoint", "auth-service=127.0.0.1:1", "--endpoint", &users];
+    let told = answer(dir.path(), &running, &[&["authz"], &endpoints[..]].concat()).await;
+    assert!(told.starts_with("69\n"), "{told}");
+    assert_eq!(told.matches("OperationsService/ListPermissions").count(), 1, "{told}");
+    insta::assert_snapshot!(told.lines().last().unwrap(), @"flotilla: auth-service at 127.0.0.1:1: no instance of auth-service can be reached: dialling: Connection refused (os error 111)");
+}
+
+#[tokio::test]
 async fn a_key_is_rotated_once_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::up(dir.path()).await;

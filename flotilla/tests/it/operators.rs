@@ -3,11 +3,13 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use crate::processes::free_address;
 use crate::program::{flotilla, told_with};
-use crate::together::{PASSWORD, Running};
+use crate::together::{PASSWORD, Running, up_in};
+use crate::visitor::Visitor;
 
 /// How `flotilla operators add` answers in `dir`, to whom `stdin` is given.
-async fn add(dir: &Path, words: &[&str], stdin: &str) -> String {
+async fn add(dir: &Path, words: &[&str], stdin: impl AsRef<[u8]>) -> String {
     let mut command = flotilla(dir, &[&["operators", "add"], words].concat());
     let (code, stdout, stderr) = told_with(&mut command, stdin).await;
     format!("{}\n{stdout}{stderr}", code.expect("it was not killed"))
@@ -61,6 +63,10 @@ async fn what_cannot_be_an_operators_account_is_told() {
     64
     flotilla: the password is expected as a line on stdin
     ");
+    insta::assert_snapshot!(add(dir.path(), &["ada@example.com"], b"caf\xe9 battery\n").await, @r"
+    64
+    flotilla: the password must be text in UTF-8
+    ");
     insta::assert_snapshot!(add(dir.path(), &["ada@example.com"], "secret\n").await, @r"
     64
     flotilla: the request has wrong fields; password: must be 8 to 128 characters
@@ -82,6 +88,20 @@ async fn the_first_start_makes_an_operator_whose_password_is_in_a_file() {
 }
 
 #[tokio::test]
+async fn nobody_comes_in_before_the_first_operator_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = free_address();
+    let mut command = up_in(dir.path());
+    command.args(["--public", &gateway.to_string()]);
+    let stranger = Visitor::of(gateway);
+    let started = Running::started(dir.path(), &mut command);
+    let (running, (status, answer)) =
+        tokio::join!(started, stranger.register_first("operator@flotilla.internal"));
+    assert_eq!(status, 409, "{answer}");
+    assert_eq!(running.first_operator(dir.path()).await.unwrap().role, "operator");
+}
+
+#[tokio::test]
 async fn a_first_operator_that_is_deleted_or_changed_stays_so() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::up(dir.path()).await;
@@ -91,6 +111,8 @@ async fn a_first_operator_that_is_deleted_or_changed_stays_so() {
 
     let running = Running::up(dir.path()).await;
     assert_eq!(running.first_operator(dir.path()).await, None);
+    let told = "The first start made operator@flotilla.internal an operator; the password it had then is in ";
+    assert!(running.table.contains(told), "{}", running.table);
     assert_eq!(running.program.code_after("TERM").await, Some(0));
 
     std::fs::remove_dir_all(dir.path().join("data/operator")).unwrap();

@@ -85,6 +85,12 @@ impl Processes {
     }
 }
 
+/// Where a gateway may be that is to be found before it can tell.
+pub(crate) fn free_address() -> SocketAddr {
+    let [[port]] = free_ports();
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
 /// Ports that nobody has, and that nobody is given who asks for a free one.
 pub(crate) fn free_ports<const N: usize, const M: usize>() -> [[u16; N]; M] {
     let random = Env::system(1).random;

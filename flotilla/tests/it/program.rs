@@ -25,13 +25,16 @@ pub(crate) async fn told(command: &mut Command) -> (Option<i32>, String, String)
 }
 
 /// The same of a command that is given `stdin`.
-pub(crate) async fn told_with(command: &mut Command, stdin: &str) -> (Option<i32>, String, String) {
+pub(crate) async fn told_with(
+    command: &mut Command,
+    stdin: impl AsRef<[u8]>,
+) -> (Option<i32>, String, String) {
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let run = async {
         let mut child = piped.spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
         // Whoever does not ask does not listen either.
-        input.write_all(stdin.as_bytes()).await.unwrap_or_default();
+        input.write_all(stdin.as_ref()).await.unwrap_or_default();
         drop(input);
         child.wait_with_output().await.unwrap()
     };

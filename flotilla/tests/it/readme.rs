@@ -1,6 +1,7 @@
 //! What the README shows is what happens.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use chassis::Addrs;
@@ -49,6 +50,8 @@ async fn three_services_run_on_postgresql_as_it_says() {
     let mut shown = commands_with_answers(PROCESSES);
     let (issue, answer) = shown.next().expect("certificates are issued");
     assert_answers(dir.path(), issue, answer).await;
+    let secret = std::fs::metadata(dir.path().join("signing-key-secret")).unwrap();
+    assert_eq!(secret.permissions().mode() & 0o077, 0, "others may read the secret");
 
     let [free] = free_ports::<{ PORTS.len() }, 1>();
     let ports = PORTS.into_iter().map(str::to_owned).zip(free.map(|port| port.to_string())).collect();
@@ -109,7 +112,7 @@ async fn the_settings_that_it_names_are_those_of_the_programs() {
 async fn the_exit_codes_that_it_names_are_those_of_the_help() {
     let dir = tempfile::tempdir().unwrap();
     let readme = README.replace('`', "");
-    for command in [&["--help"][..], &["operations", "--help"]] {
+    for command in [&["--help"][..], &["operations", "--help"], &["issue", "--help"]] {
         let help = help_of(dir.path(), command).await;
         let (_, codes) = help.split_once("Exit codes:\n").unwrap();
         for line in codes.lines() {

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 
-use runtime::Env;
+use runtime::{Deadline, Env};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::program::PATIENCE;
 use crate::together::PASSWORD;
 
 #[derive(Clone)]
@@ -25,6 +26,19 @@ impl Visitor {
 
     pub(crate) async fn register(&self, email: &str) -> io::Result<Answer> {
         self.post("/auth/register", &json!({"email": email, "name": "Ada", "password": PASSWORD})).await
+    }
+
+    /// How the first request is answered that reaches a gateway which may still have to start.
+    pub(crate) async fn register_first(&self, email: &str) -> Answer {
+        let asked = async {
+            loop {
+                if let Ok(answer) = self.register(email).await {
+                    return answer;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        Deadline::within(PATIENCE).bound(asked).await.expect("the gateway opens")
     }
 
     pub(crate) async fn log_in(&self, email: &str, password: &str) -> io::Result<Answer> {

@@ -59,29 +59,29 @@ impl Default for Failures {
 }
 
 impl Config {
-    /// All but the database and the secret, which are decided elsewhere.
-    pub fn with_database(database: database::Config, sealing: SealingKey, settings: &mut Settings) -> Self {
+    /// All but the database and the secret, which are decided elsewhere. Only with the secret it is a configuration.
+    pub fn with_database(
+        database: database::Config,
+        settings: &mut Settings,
+    ) -> impl FnOnce(SealingKey) -> Self + use<> {
         let (lifetimes, failures) = (Lifetimes::default(), Failures::default());
-        Self {
-            database,
-            sealing,
-            lifetimes: Lifetimes {
-                absolute: settings.duration("SESSION_LIFETIME", lifetimes.absolute, SESSIONS),
-                idle: settings.duration("SESSION_IDLE_TIMEOUT", lifetimes.idle, SESSIONS),
-            },
-            key_max_age: settings.duration("SIGNING_KEY_MAX_AGE", KEY_AGE, KEY_AGES),
-            failures: Failures {
-                per_account: settings.number("FAILED_LOGINS_PER_ACCOUNT", failures.per_account, FAILURES),
-                per_address: settings.number("FAILED_LOGINS_PER_ADDRESS", failures.per_address, FAILURES),
-            },
-        }
+        let lifetimes = Lifetimes {
+            absolute: settings.duration("SESSION_LIFETIME", lifetimes.absolute, SESSIONS),
+            idle: settings.duration("SESSION_IDLE_TIMEOUT", lifetimes.idle, SESSIONS),
+        };
+        let key_max_age = settings.duration("SIGNING_KEY_MAX_AGE", KEY_AGE, KEY_AGES);
+        let failures = Failures {
+            per_account: settings.number("FAILED_LOGINS_PER_ACCOUNT", failures.per_account, FAILURES),
+            per_address: settings.number("FAILED_LOGINS_PER_ADDRESS", failures.per_address, FAILURES),
+        };
+        move |sealing| Self { database, sealing, lifetimes, key_max_age, failures }
     }
 }
 
 impl Configure for Config {
     fn configure(settings: &mut Settings) -> Self {
         let (database, sealing) = (database_config(settings), sealing_key(settings));
-        Self::with_database(database, sealing, settings)
+        Self::with_database(database, settings)(sealing)
     }
 }
 

@@ -26,7 +26,7 @@ use self::credentials::Credentials;
 use self::gate::Gate;
 pub use self::gate::{ACCOUNT_REVOKED_WITHIN, REVOKED_WITHIN};
 pub use self::keys::PUBLISHED_WITHIN;
-pub use self::occasions::occasions;
+pub use self::occasions::{OCCASIONS, occasions};
 use self::sessions::Sessions;
 
 /// A row of the service's table.
@@ -96,7 +96,10 @@ fn check_subject(attempt: &Attempt) -> Result<(), &'static str> {
     let (id, email, name) = match &attempt.operation {
         Operation::Create { email, name } => (None, Some(email), Some(name)),
         Operation::Update { id, email, name } => (Some(id), email.as_ref(), name.as_ref()),
-        Operation::Get { id } | Operation::Alter { id } | Operation::Delete { id } => (Some(id), None, None),
+        Operation::Get { id }
+        | Operation::SetPassword { id }
+        | Operation::SetRole { id, .. }
+        | Operation::Delete { id } => (Some(id), None, None),
     };
     let is = |asked: Option<&String>, shown: &String| asked.is_none_or(|asked| asked == shown);
     if !is(id, &shown.id) {
@@ -120,7 +123,9 @@ impl Accounts<'_> {
             (Operation::Get { .. } | Operation::Update { .. }, Outcome::Done(Some(account))) => {
                 self.check_seen(account, attempt.started, attempt.ended)
             }
-            (Operation::Alter { id }, Outcome::Done(_)) => self.check_alteration(id, attempt),
+            (Operation::SetPassword { id } | Operation::SetRole { id, .. }, Outcome::Done(_)) => {
+                self.check_alteration(id, attempt)
+            }
             (Operation::Delete { id }, Outcome::Done(_)) => self.check_deletion(id),
             (_, Outcome::Done(None)) => Err("the answer lacks the account"),
             (Operation::Create { email, .. }, Outcome::EmailTaken) => self.check_taken(email, None, attempt),
@@ -131,7 +136,8 @@ impl Accounts<'_> {
             (
                 Operation::Get { id }
                 | Operation::Update { id, .. }
-                | Operation::Alter { id }
+                | Operation::SetPassword { id }
+                | Operation::SetRole { id, .. }
                 | Operation::Delete { id },
                 Outcome::NotFound,
             ) => self.check_missing(id, attempt.ended),

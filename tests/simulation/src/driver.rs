@@ -13,6 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::process::Command;
 
 use crate::report::{Report, told_counts};
+use crate::vacuity::untested_together;
 
 /// After which a seed hangs: many times what the slowest takes, unoptimised and beside other work.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -55,12 +56,11 @@ impl Driver {
         let seeds = (self.from..self.from + self.seeds).flat_map(|seed| std::iter::repeat_n(seed, times));
         let mut ends =
             stream::iter(seeds).map(|seed| async move { (seed, run_one(seed).await) }).buffered(lanes);
-        let mut summary = Summary::default();
+        let mut summary = Summary { times, ..Summary::default() };
         while let Some((seed, ended)) = ends.next().await {
             summary.add(out, seed, ended?)?;
         }
-        summary.tell(out, self.twice)?;
-        Ok(summary.failed.is_empty())
+        Ok(summary.tell(out)?)
     }
 }
 
@@ -99,6 +99,8 @@ impl Complaint {
 
 #[derive(Default)]
 struct Summary {
+    /// How often each seed is run.
+    times: usize,
     runs: u64,
     failed: BTreeSet<u64>,
     histories: BTreeMap<u64, u64>,
@@ -157,7 +159,8 @@ impl Summary {
         self.slowest = self.slowest.max(Some((report.cpu_milliseconds, seed)));
     }
 
-    fn tell(&self, out: &mut impl Write, twice: bool) -> io::Result<()> {
+    /// Whether all was right.
+    fn tell(&self, out: &mut impl Write) -> io::Result<bool> {
         let Self { runs, simulated_seconds, attempts, acknowledged, .. } = self;
         writeln!(out, "{runs} runs, {simulated_seconds} simulated seconds")?;
         writeln!(out, "{attempts} requests, {acknowledged} of them acknowledged")?;
@@ -167,10 +170,16 @@ impl Summary {
             writeln!(out, "slowest: seed {seed} with {milliseconds} ms of processor")?;
         }
         if !self.failed.is_empty() {
-            return writeln!(out, "FAILED: seeds {:?}", self.failed);
+            writeln!(out, "FAILED: seeds {:?}", self.failed)?;
+            return Ok(false);
         }
-        let again = if twice { ", and every seed went the same way twice" } else { "" };
-        writeln!(out, "no violation{again}")
+        if let Some(vacuous) = untested_together(self.histories.len(), self.times, &self.occasions) {
+            writeln!(out, "FAILED: {vacuous}")?;
+            return Ok(false);
+        }
+        let again = if self.times > 1 { ", and every seed went the same way twice" } else { "" };
+        writeln!(out, "no violation{again}")?;
+        Ok(true)
     }
 }
 
@@ -183,6 +192,7 @@ fn add_up(sums: &mut BTreeMap<String, u32>, counts: BTreeMap<String, u32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vacuity::{LEAST_TOGETHER, SOME};
 
     fn went(hash: u64, violations: &[&str]) -> Ended {
         Ended::Reported(Report {
@@ -201,12 +211,14 @@ mod tests {
 
     /// What is told of the seeds, one after the other.
     fn told(ends: impl IntoIterator<Item = (u64, Ended)>) -> String {
-        let (mut summary, mut out) = (Summary::default(), Vec::new());
+        let (summary, mut out) = (&mut Summary { times: 2, ..Summary::default() }, Vec::new());
         for (seed, ended) in ends {
             summary.add(&mut out, seed, ended).unwrap();
         }
-        summary.tell(&mut out, true).unwrap();
-        String::from_utf8(out).unwrap()
+        let is_right = summary.tell(&mut out).unwrap();
+        let told = String::from_utf8(out).unwrap();
+        assert_eq!(is_right, !told.contains("FAILED"), "{told}");
+        told
     }
 
     #[test]
@@ -217,6 +229,27 @@ mod tests {
              calls: 6 x log in\n\
              slowest: seed 2 with 8 ms of processor\nno violation, and every seed went the same way twice\n"
         );
+    }
+
+    #[test]
+    fn seeds_that_never_come_to_what_only_some_come_to_fail_together() {
+        let seeds = |count: u64, kinds: &[(&str, u32)]| {
+            let ended = |seed| {
+                let occasions = kinds.iter().map(|(kind, times)| ((*kind).to_owned(), *times)).collect();
+                let Ended::Reported(report) = went(seed, &[]) else { unreachable!("it went well") };
+                (seed, Ended::Reported(Report { occasions, ..report }))
+            };
+            told((1..=count).flat_map(|seed| [ended(seed), ended(seed)]))
+        };
+        let few = SOME as u64 - 1;
+        let enough = LEAST_TOGETHER.map(|(kind, least)| (kind, least.div_ceil(SOME as u32)));
+        assert!(seeds(few, &[]).ends_with("no violation, and every seed went the same way twice\n"));
+        for (kind, _) in LEAST_TOGETHER {
+            let others = enough.map(|(other, times)| (other, if other == kind { 0 } else { times }));
+            let told = seeds(few + 1, &others);
+            assert!(told.ends_with(&format!("FAILED: vacuous: 0 x {kind}\n")), "{told}");
+        }
+        assert!(seeds(few + 1, &enough).ends_with("no violation, and every seed went the same way twice\n"));
     }
 
     #[test]

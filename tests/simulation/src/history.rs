@@ -41,10 +41,17 @@ pub enum Operation {
         /// The new name, which no other creation or change uses.
         name: Option<String>,
     },
-    /// A change of something that readers of an [`Account`] are not shown: its password or its role.
-    Alter {
+    /// Another password for an account.
+    SetPassword {
         /// Its id.
         id: String,
+    },
+    /// A role for an account, be it the one that it has.
+    SetRole {
+        /// Its id.
+        id: String,
+        /// The role.
+        role: String,
     },
     /// The end of an account.
     Delete {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::history::{Account, Attempt, Micros, Operation, Outcome};
 
+use super::credentials::FIRST_ROLE;
 use super::life::{Life, Span, Write};
 
 /// The history by account.
@@ -35,6 +36,7 @@ impl<'a> Accounts<'a> {
         let life = self.lives.entry(&made.id).or_default();
         life.emails.0.push(Write { value: email, beside: Some(name), span });
         life.names.0.push(Write { value: name, beside: Some(email), span });
+        life.roles.0.push(Write { value: FIRST_ROLE, beside: None, span });
     }
 
     fn add_change(&mut self, attempt: &'a Attempt) {
@@ -46,10 +48,16 @@ impl<'a> Accounts<'a> {
                 life.emails.0.extend(email.map(|value| Write { value, beside: name, span }));
                 life.names.0.extend(name.map(|value| Write { value, beside: email, span }));
                 life.changes.push(span);
-                life.renamings.extend(name.filter(|_| attempt.is_acknowledged()).map(|_| span));
+                life.renewals.extend(name.filter(|_| attempt.is_acknowledged()).map(|_| span));
             }
-            Operation::Alter { id } => {
+            Operation::SetPassword { id } => {
                 let Some(life) = self.lives.get_mut(id.as_str()) else { return };
+                life.changes.push(span);
+                life.renewals.extend(attempt.is_acknowledged().then_some(span));
+            }
+            Operation::SetRole { id, role } => {
+                let Some(life) = self.lives.get_mut(id.as_str()) else { return };
+                life.roles.0.push(Write { value: role, beside: None, span });
                 life.changes.push(span);
             }
             Operation::Delete { id } => {

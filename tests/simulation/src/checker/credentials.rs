@@ -19,7 +19,7 @@ struct Secrets<'a> {
 }
 
 /// What an account may do that nobody has given another role.
-const FIRST_ROLE: &str = "customer";
+pub(super) const FIRST_ROLE: &str = "customer";
 
 impl<'a> From<&'a [Call]> for Credentials<'a> {
     fn from(calls: &'a [Call]) -> Self {

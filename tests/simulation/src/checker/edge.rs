@@ -56,8 +56,8 @@ fn operation(request: &Request) -> Option<Operation> {
         Request::ShowUser { id, .. } => Operation::Get { id },
         Request::ChangeMe { with, email, name, .. } => Operation::Update { id: with.user, email, name },
         Request::DeleteMe(with) => Operation::Delete { id: with.user },
-        Request::ChangePassword { with, .. } => Operation::Alter { id: with.user },
-        Request::ChangeRole { id, .. } => Operation::Alter { id },
+        Request::ChangePassword { with, .. } => Operation::SetPassword { id: with.user },
+        Request::ChangeRole { id, role } => Operation::SetRole { id, role },
         _ => return None,
     })
 }

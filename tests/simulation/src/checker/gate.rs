@@ -95,7 +95,7 @@ impl<'a> Gate<'a> {
 
     fn check_refusal(&self, call: &Call, with: &Grant) -> Result<(), &'static str> {
         let session = self.sessions.get(&with.session);
-        let may_have_ended = session.is_none_or(|session| session.may_have_ended_by(call.ended));
+        let may_have_ended = session.is_none_or(|session| session.may_have_ended_by(call));
         let changes = self.roles.get(with.user.as_str()).into_iter().flatten();
         let issued = self.issued.get(&with.number).map_or(0, |issued| issued.from);
         // A change that was over before the token was asked for is in the token.

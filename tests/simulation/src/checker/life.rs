@@ -88,10 +88,11 @@ impl<'a> Field<'a> {
 pub(super) struct Life<'a> {
     pub(super) emails: Field<'a>,
     pub(super) names: Field<'a>,
+    pub(super) roles: Field<'a>,
     pub(super) deletions: Vec<Span>,
     pub(super) changes: Vec<Span>,
-    /// The changes that were acknowledged and set a name, which is never the one that the account had.
-    pub(super) renamings: Vec<Span>,
+    /// The changes that were acknowledged and set a name or a password, which is never the one that the account had.
+    pub(super) renewals: Vec<Span>,
 }
 
 impl Life<'_> {
@@ -124,10 +125,23 @@ impl Life<'_> {
         if is_whole { Ok(()) } else { Err("half of a change") }
     }
 
-    /// The first version is 1, and each acknowledged change of name makes another. A change to the e-mail
-    /// that the account has already makes none.
+    /// The first version is 1, and each acknowledged change that surely changed something makes another. A change to
+    /// the e-mail or the role that the account has already makes none.
     pub(super) fn least_version(&self, at: Micros) -> usize {
-        1 + self.renamings.iter().filter(|renaming| renaming.is_over_before(at)).count()
+        let changes = self.renewals.iter().copied().chain(self.conversions());
+        1 + changes.filter(|change| change.is_over_before(at)).count()
+    }
+
+    /// The changes of role that began while the account certainly had another, which it surely had no longer when they
+    /// were over. No two stand for one change, since the operator asks for one thing after the other.
+    fn conversions(&self) -> impl Iterator<Item = Span> {
+        let roles = &self.roles.0;
+        let gives_way = |before: &Write<'_>, change: &Write<'_>| {
+            let certain = self.roles.certain(before, &[]);
+            before.value != change.value && certain.is_some_and(|(_, end)| end == change.span.from)
+        };
+        let changes = roles.iter().filter(move |change| roles.iter().any(|before| gives_way(before, change)));
+        changes.map(|change| change.span)
     }
 
     /// No change makes more than one version.

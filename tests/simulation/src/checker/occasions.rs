@@ -7,13 +7,37 @@ use crate::history::{Answer, Call, History, Refusal};
 use super::gate::{Gate, Void};
 use super::sessions::Sessions;
 
-/// What was asked and acknowledged, and what was rightly refused, by kind.
+/// All that is counted.
+pub const OCCASIONS: [&str; 20] = [
+    "register",
+    "log in",
+    "refresh",
+    "log out",
+    "list sessions",
+    "end session",
+    "change password",
+    "show me",
+    "change me",
+    "delete me",
+    "show user",
+    "show keys",
+    "change role",
+    "rotate keys",
+    "refused after the end of the session",
+    "refused after a change of role",
+    "refused without a key",
+    "tokens by a new key",
+    "answer lost and asked for again",
+    "no tokens of an ended session",
+];
+
+/// What was asked and acknowledged, and what was rightly refused, by each kind of [`OCCASIONS`].
 pub fn occasions(history: &History) -> BTreeMap<&'static str, u32> {
     let (calls, circumstances) = (history.calls(), history.circumstances());
     let sessions = Sessions::from(calls);
     let gate = Gate::new(calls, &sessions, circumstances);
-    let mut counts = BTreeMap::new();
-    let mut count = |kind, times| *counts.entry(kind).or_default() += times;
+    let mut counts = BTreeMap::from(OCCASIONS.map(|kind| (kind, 0)));
+    let mut count = |kind, times| *counts.get_mut(kind).expect("all kinds are among them") += times;
     for call in calls {
         if call.is_acknowledged() {
             count(call.request.kind(), 1);

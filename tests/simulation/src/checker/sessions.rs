@@ -135,7 +135,8 @@ impl<'a> Sessions<'a> {
             return;
         }
         match call.answer {
-            Answer::Done | Answer::Unknown => self.add(id, call, Act::End),
+            Answer::Done => self.add(id, call, Act::EndFound),
+            Answer::Unknown => self.add(id, call, Act::End),
             Answer::Refused(Refusal::NotFound) => self.add(id, call, Act::Missing),
             _ => {}
         }
@@ -194,24 +195,25 @@ impl Session<'_> {
 
     /// From when on the session has certainly ended, and whether that may have to come from the account first.
     pub(super) fn end(&self) -> Option<(Micros, bool)> {
-        let ends = self
-            .steps
-            .iter()
-            .filter(|step| matches!(step.act, Act::End | Act::Orphan | Act::Refresh(_, Told::Refused)));
+        let is_end = |act: &Act| {
+            matches!(act, Act::End | Act::EndFound | Act::Orphan | Act::Refresh(_, Told::Refused))
+        };
+        let ends = self.steps.iter().filter(|step| is_end(&step.act));
         let first = ends.filter_map(|step| step.span.to).min()?;
         let is_orphan = |step: &Step<'_>| step.act == Act::Orphan && step.span.from <= first;
         Some((first, self.steps.iter().any(is_orphan)))
     }
 
-    /// Whether the session may have ended by `moment`.
-    pub(super) fn may_have_ended_by(&self, moment: Micros) -> bool {
-        let mut used = BTreeSet::new();
-        self.steps.iter().filter(|step| step.span.from <= moment).any(|step| match step.act {
-            Act::End | Act::Orphan => true,
-            // Whoever comes second may be beyond the rule.
-            Act::Refresh(token, _) => !used.insert(token),
-            Act::Begin(_) | Act::Listed | Act::Missing => false,
-        })
+    /// Whether the session may have ended before `refusal` was told; also if what happened until then explains nothing.
+    pub(super) fn may_have_ended_by(&self, refusal: &Call) -> bool {
+        let until = refusal.ended;
+        let mut steps: Vec<_> = self.steps.iter().filter(|step| step.span.from <= until).cloned().collect();
+        if explain(&steps).is_err() {
+            return true;
+        }
+        let span = Span { from: refusal.started, to: Some(until) };
+        steps.push(Step { act: Act::Missing, span, call: refusal });
+        !matches!(explain(&steps), Err(Stuck::At(_)))
     }
 
     fn refreshes(&self) -> impl Iterator<Item = (Token, Told)> {
@@ -228,12 +230,13 @@ fn small(count: usize) -> u32 {
 
 impl Act {
     /// What is wrong if it is impossible.
-    const fn complaint(&self) -> &'static str {
+    fn complaint(&self) -> &'static str {
         match self {
             Self::Begin(_) => "a login brings a session that was there",
             Self::Refresh(_, Told::Granted(_)) => "new tokens that the rule does not allow",
             Self::Refresh(_, _) => "an acknowledged session is lost",
-            Self::End | Self::Orphan => "a session ends twice",
+            Self::EndFound => "a session ends twice",
+            Self::End | Self::Orphan => unreachable!("they can happen to any session at any time"),
             Self::Listed => "an ended session is listed",
             Self::Missing => "an acknowledged session is not found",
         }

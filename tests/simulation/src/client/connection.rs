@@ -58,7 +58,7 @@ async fn send(channel: &Channel, operation: &Operation) -> Outcome {
             service.delete_user(within_deadline(DeleteUserRequest { id })).await.map(|_| Outcome::Done(None))
         }
         // The guide's service has no method for it.
-        Operation::Alter { .. } => return Outcome::NotDone,
+        Operation::SetPassword { .. } | Operation::SetRole { .. } => return Outcome::NotDone,
     };
     answer.unwrap_or_else(|status| refusal(&status))
 }

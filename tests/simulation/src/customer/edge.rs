@@ -62,9 +62,9 @@ fn outline(request: &Request, tokens: &Tokens) -> (Method, String, Option<Value>
         }
         Request::DeleteMe(_) => (Method::DELETE, "/users/me", None),
         Request::ShowUser { id, .. } => return (Method::GET, format!("/users/{id}"), None),
-        // The operator's own requests go elsewhere.
-        Request::ShowKeys | Request::ChangeRole { .. } | Request::RotateKeys => {
-            (Method::GET, "/.well-known/jwks.json", None)
+        Request::ShowKeys => (Method::GET, "/.well-known/jwks.json", None),
+        Request::ChangeRole { .. } | Request::RotateKeys => {
+            unreachable!("the operator asks for it, and not at the edge")
         }
     };
     (method, path.to_owned(), body)
@@ -161,9 +161,36 @@ fn user(reply: &Reply) -> Option<Shown> {
 fn names_current_password(reply: &Reply) -> bool {
     let problem: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let errors = problem["errors"].as_array();
-    errors.is_some_and(|errors| errors.iter().all(|error| error["pointer"] == "/current_password"))
+    errors.is_some_and(|errors| {
+        !errors.is_empty() && errors.iter().all(|error| error["pointer"] == "/current_password")
+    })
 }
 
 fn unexpected(reply: &Reply) -> Answer {
     Answer::Unexpected(format!("{}: {}", reply.status, String::from_utf8_lossy(&reply.body)))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    #[test]
+    fn a_current_password_is_wrong_where_the_problem_is_with_that_field_alone() {
+        let names = |body: Value| {
+            let (status, body) = (StatusCode::BAD_REQUEST, Bytes::from(body.to_string()));
+            names_current_password(&Reply { status, headers: HeaderMap::new(), body })
+        };
+        let at = |field: &str| json!({ "pointer": field });
+        assert!(names(json!({ "errors": [at("/current_password")] })));
+        let others = [
+            json!({ "errors": [at("/current_password"), at("/new_password")] }),
+            json!({ "errors": [] }),
+            json!({}),
+        ];
+        for other in others {
+            assert!(!names(other.clone()), "{other}");
+        }
+    }
 }

@@ -36,7 +36,8 @@ impl fmt::Display for Operation {
                 write!(f, "update {id}")?;
                 write_change(f, email.as_deref(), name.as_deref())
             }
-            Self::Alter { id } => write!(f, "alter {id}"),
+            Self::SetPassword { id } => write!(f, "set the password of {id}"),
+            Self::SetRole { id, role } => write!(f, "set the role of {id} to {role}"),
             Self::Delete { id } => write!(f, "delete {id}"),
         }
     }

@@ -23,8 +23,10 @@ pub(super) enum Act {
     Begin(Token),
     /// A refresh token was used.
     Refresh(Token, Told),
-    /// It was ended.
+    /// It was ended, if it had not been before.
     End,
+    /// It was found to go on, and ended.
+    EndFound,
     /// Its account was deleted: there are no more tokens, and the session ends soon.
     Orphan,
     /// It was seen in its user's list.
@@ -92,10 +94,13 @@ impl State {
                 fates.into_iter().filter_map(|fate| self.refreshed(*token, *told, fate, span)).collect()
             }
             Act::End => vec![Self { has_ended: true, ..self.clone() }],
+            Act::EndFound if self.has_begun && !self.has_ended => {
+                vec![Self { has_ended: true, ..self.clone() }]
+            }
             Act::Orphan => vec![Self { is_orphaned: true, ..self.clone() }],
             Act::Listed if self.has_begun && !self.has_ended => vec![self.clone()],
             Act::Missing if !self.has_begun || self.has_ended || self.is_orphaned => vec![self.clone()],
-            Act::Listed | Act::Missing => Vec::new(),
+            Act::EndFound | Act::Listed | Act::Missing => Vec::new(),
         }
     }
 

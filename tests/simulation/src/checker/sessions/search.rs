@@ -67,7 +67,10 @@ impl Search<'_> {
         self.best = self.best.max(Some((count, next)));
         // What must come first is tried first; what may never have happened, last.
         for step in self.candidates(done, horizon) {
-            for after in state.after(&self.steps[step].act, self.steps[step].span) {
+            let Step { act, span, .. } = &self.steps[step];
+            // What comes before that which is due is over by then.
+            let to = Some(span.to.map_or(horizon, |to| to.min(horizon)));
+            for after in state.after(act, Span { to, ..*span }) {
                 done[step] = true;
                 let found = self.explore(done, &after);
                 done[step] = false;

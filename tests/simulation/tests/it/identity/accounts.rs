@@ -1,3 +1,7 @@
+use std::collections::BTreeMap;
+
+use simulation::checker::{AFTERWARDS, Look, Stored};
+
 use super::*;
 
 fn show_me(at: (Micros, Micros), with: u32, answer: Answer) -> Call {
@@ -97,6 +101,41 @@ fn tokens_and_answers_say_the_role_that_the_account_has() {
     assert_wrong(&after_login([show_me((5, 6), 1, shown)]), wrong);
     let lost = call((7, 8), change_role("ada", "operator"), Answer::Refused(Refusal::NotFound));
     assert_wrong(&after_login([lost]), "an acknowledged account is lost");
+}
+
+#[test]
+fn passwords_and_roles_that_surely_changed_make_versions() {
+    let version = |more: Vec<Call>, version| {
+        let account = Account { id: "ada".to_owned(), email: "ada@x.org".to_owned(), name: "Ada".to_owned() };
+        let table = BTreeMap::from([("ada".to_owned(), Stored { account, version })]);
+        checker::violations(&after_login(more), &[Look { at: AFTERWARDS, table }])
+    };
+    let assert_least = |more: Vec<Call>, least| {
+        assert_eq!(version(more.clone(), least), Vec::<String>::new());
+        let found = version(more, least - 1);
+        assert!(
+            matches!(&found[..], [only] if only.starts_with("fewer versions than acknowledged changes")),
+            "{found:#?}"
+        );
+    };
+    let gives = |at, role, answer| call(at, change_role("ada", role), answer);
+    assert_least(vec![call((5, 6), change_password(tokens(1), "pw1", "pw2"), Answer::Done)], 2);
+    assert_least(vec![gives((5, 6), "operator", Answer::Done)], 2);
+    let to_and_fro = vec![gives((5, 6), "operator", Answer::Done), gives((7, 8), "customer", Answer::Done)];
+    assert_least(to_and_fro, 3);
+    // It may have had the role already, or have it still.
+    let nothing_sure = [
+        vec![call((5, 6), change_password(tokens(1), "pw1", "pw2"), Answer::Unknown)],
+        vec![gives((5, 6), "customer", Answer::Done)],
+        vec![gives((5, 6), "operator", Answer::Unknown)],
+    ];
+    for more in nothing_sure {
+        assert_eq!(version(more, 1), Vec::<String>::new());
+    }
+    let again = [gives((5, 6), "operator", Answer::Done), gives((7, 8), "operator", Answer::Done)];
+    assert_least(again.to_vec(), 2);
+    let lost = [gives((5, 6), "operator", Answer::Unknown), gives((7, 8), "operator", Answer::Done)];
+    assert_eq!(version(lost.to_vec(), 2), Vec::<String>::new());
 }
 
 #[test]

@@ -92,6 +92,30 @@ fn a_token_that_holds_is_taken() {
 }
 
 #[test]
+fn an_answer_that_was_lost_and_asked_for_again_costs_no_access_token() {
+    const REFUSED: &str = "an access token that holds is refused";
+    let refresh = |at, with, answer| call(at, Request::Refresh(tokens(with)), answer);
+    let shows = || show_me(20, UNAUTHENTICATED);
+    for first in [Answer::Unknown, granted(2)] {
+        let again = [refresh((5, 6), 1, first), refresh((7, 8), 1, granted(3)), shows()];
+        assert_wrong(&after_login(again), REFUSED);
+    }
+    // Whatever comes of an unknown use of a token that is spent or void, it may be the end.
+    let told = refresh((5, 6), 1, granted(2));
+    let chain = [told.clone(), refresh((7, 8), 2, granted(3))];
+    for unknown in [refresh((7, 19), 1, Answer::Unknown), refresh((3, 19), 1, Answer::Unknown)] {
+        assert_right(&after_login(chain.iter().cloned().chain([unknown, shows()])));
+    }
+    let again = refresh((7, 8), 1, granted(3));
+    for answer in [Answer::Unknown, UNAUTHENTICATED] {
+        let void = refresh((9, 10), 2, answer);
+        assert_right(&after_login([told.clone(), again.clone(), void, shows()]));
+    }
+    let good = refresh((9, 10), 3, Answer::Unknown);
+    assert_wrong(&after_login([told, again, good, shows()]), REFUSED);
+}
+
+#[test]
 fn a_current_password_is_refused_when_it_may_be_another_one() {
     let wrong = Answer::Refused(Refusal::WrongPassword);
     let change = |current| call((5, 6), change_password(tokens(1), current, "pw2"), wrong.clone());
@@ -148,7 +172,8 @@ fn an_occasion_counts_where_a_rule_could_have_been_broken() {
     ]);
     history.circumstances_mut().keyless.push((LONG_AFTER + 10, LONG_AFTER + 20));
     assert_right(&history);
-    let counted = checker::occasions(&history);
+    let mut counted = checker::occasions(&history);
+    counted.retain(|_, times| *times > 0);
     let expected = [
         ("register", 1),
         ("log in", 1),

@@ -134,6 +134,24 @@ fn the_list_of_sessions_holds_those_that_there_are() {
 }
 
 #[test]
+fn a_session_is_ended_by_its_id_once() {
+    let ends = |at, answer| call(at, end_session(tokens(1), "first"), answer);
+    let twice = [ends((5, 6), Answer::Done), ends((7, 8), Answer::Done)];
+    assert_wrong(&after_login(twice), "a session ends twice");
+    let at_once = [ends((5, 9), Answer::Done), ends((5, 9), Answer::Done)];
+    assert_wrong(&after_login(at_once), "a session ends twice");
+    let ended = log_out((5, 6), 1, Answer::Done);
+    assert_wrong(&after_login([ended.clone(), ends((7, 8), Answer::Done)]), "a session ends twice");
+    // What ends it whether it goes on or not may come second.
+    assert_right(&after_login([ends((5, 6), Answer::Done), log_out((7, 8), 1, Answer::Done)]));
+    assert_right(&after_login([ended, ends((5, 8), Answer::Done)]));
+    // The first may have been lost on its way.
+    assert_right(&after_login([ends((5, 6), Answer::Unknown), ends((7, 8), Answer::Done)]));
+    let deleted = call((5, 6), Request::DeleteMe(tokens(1)), Answer::Done);
+    assert_right(&after_login([deleted, ends((7, 8), Answer::Done)]));
+}
+
+#[test]
 fn a_logout_that_was_refused_may_have_ended_the_session_and_need_not() {
     let refused = log_out((5, 6), 1, UNAUTHENTICATED);
     for answer in [granted(2), UNAUTHENTICATED] {
