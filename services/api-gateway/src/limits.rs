@@ -1,14 +1,13 @@
 //! How often somebody may ask.
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use chassis::{Configure, Problem, Settings};
 use resilience::{KeyedLimiter, Quota, RetryAfter};
 use runtime::Random;
-use types::UserId;
+use types::{Network, UserId};
 
-use crate::client::{Client, limited_as};
+use crate::client::Client;
 
 /// How often one address and one user may ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +64,7 @@ impl Allowance {
 /// Who has asked how often.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    addresses: KeyedLimiter<IpAddr>,
+    addresses: KeyedLimiter<Network>,
     users: KeyedLimiter<UserId>,
     loopback: bool,
 }
@@ -87,7 +86,7 @@ impl Limits {
         if !self.concerns(client) {
             return Ok(());
         }
-        self.addresses.check(&limited_as(client.address)).map_err(problem)
+        self.addresses.check(&Network::of(client.address)).map_err(problem)
     }
 
     /// Once it is known whose request it is.

@@ -12,7 +12,7 @@ use proto::userservice::User;
 use runtime::{Clock, Deadline, Env, Ids, Random};
 use secrecy::SecretString;
 use service_auth::{Claims, Issuer};
-use types::{SessionId, Timestamp, UserId};
+use types::{Network, SessionId, Timestamp, UserId};
 
 pub(crate) use self::error::DeskError;
 use crate::Config;
@@ -22,7 +22,7 @@ use crate::feed::Feed;
 use crate::keys::Keyring;
 use crate::limits::Limits;
 use crate::refresh_token::{RefreshToken, TokenHash};
-use crate::session::{ACCESS_LIFETIME, Lifetimes, LoginName, Network, Origin, Session};
+use crate::session::{ACCESS_LIFETIME, Lifetimes, LoginName, Origin, Session};
 use crate::store::{self, Ending};
 use crate::tally::Tally;
 

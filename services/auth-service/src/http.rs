@@ -8,13 +8,13 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, USER_AGENT};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use chassis::{Access, Caller, ClientAddr, Edge, Json, Problem, delete, get, post};
-use types::ErrorClass;
+use types::{ErrorClass, Network};
 
 use self::reply::{Registered, Sessions, Tokens};
 use self::request::{Login, NewPassword, Registration, Token};
 use crate::asking::Asking;
 use crate::desk::{Desk, DeskError, Owner};
-use crate::session::{Network, Origin, UserAgent};
+use crate::session::{Origin, UserAgent};
 
 /// Tokens are nobody's to keep but the client's (RFC 6749, section 5.1).
 const NO_STORE: &str = "no-store";

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use resilience::{KeyedLimiter, Quota, RetryAfter};
 use runtime::Random;
-use types::UserId;
+use types::{Network, UserId};
 
 use crate::config::Failures;
-use crate::session::{LoginName, Network};
+use crate::session::LoginName;
 
 /// Some 1,400 a day: a password that is not a common one is not guessed by that.
 const ACCOUNT_INTERVAL: Duration = Duration::from_secs(60);

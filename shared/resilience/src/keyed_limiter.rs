@@ -82,27 +82,6 @@ impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
         Ok(())
     }
 
-    /// Whether [`KeyedLimiter::check`] would allow `key` one more. Nothing is charged.
-    ///
-    /// # Errors
-    /// [`RetryAfter`], if not.
-    pub fn would_allow(&self, key: &K) -> Result<(), RetryAfter> {
-        let set = self.set(key);
-        let paid_off = paid_off(&set, key);
-        self.allows(paid_off, self.now())
-    }
-
-    /// Charges `key` for one that has happened, allowed or not. What it did at once with others that were let through
-    /// before any was charged counts too, up to as much again as the quota's burst.
-    pub fn charge(&self, key: &K) {
-        let now = self.now();
-        let mut set = self.set(key);
-        let paid_off = paid_off(&set, key);
-        let most = now + 2 * (self.quota.tolerance() + self.quota.interval());
-        let charged = paid_off.max(now) + self.quota.interval();
-        self.write(&mut set, key, charged.min(most.max(paid_off)), now);
-    }
-
     /// Takes back what `key` was charged for one, because it does not count after all.
     pub fn give_back(&self, key: &K) {
         let mut set = self.set(key);
@@ -112,7 +91,8 @@ impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
     }
 
     /// How many keys are kept.
-    pub fn keys(&self) -> usize {
+    #[cfg(test)]
+    fn keys(&self) -> usize {
         self.sets.iter().map(|set| locked(set).len()).sum()
     }
 

@@ -1,12 +1,12 @@
 use database::{Batch, Database, ReadError, Row, Sql, params};
 use runtime::Deadline;
-use types::{SessionId, Timestamp, UserId};
+use types::{Network, SessionId, Timestamp, UserId};
 use uuid::Uuid;
 
 use crate::refresh::{Presented, Spent, Successor};
 use crate::refresh_token::TokenHash;
 use crate::revocation;
-use crate::session::{LoginName, MOST_SESSIONS, Network, Origin, Session, UserAgent};
+use crate::session::{LoginName, MOST_SESSIONS, Origin, Session, UserAgent};
 
 /// The moment at which sessions end, and what follows from it for their access tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

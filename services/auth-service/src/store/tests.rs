@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use database::{Batch, CommitError};
 use futures_util::future::{join_all, join3};
-use types::{SessionId, Timestamp, UserId};
+use types::{Network, SessionId, Timestamp, UserId};
 use uuid::Uuid;
 
 use super::fixture::{World, on_both_databases, soon};
@@ -11,7 +11,7 @@ use crate::keys::StoredKey;
 use crate::refresh::{Presented, Spent, Successor};
 use crate::refresh_token::TokenHash;
 use crate::revocation::Subject;
-use crate::session::{LoginName, MOST_SESSIONS, Network, Session};
+use crate::session::{LoginName, MOST_SESSIONS, Session};
 
 const START: Timestamp = Timestamp::from_micros(1_785_000_000_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
