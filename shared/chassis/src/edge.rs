@@ -14,6 +14,14 @@ use crate::UserTokens;
 
 /// The operations of a service, as [`axum::Router`] has them, each with its [`Access`]. `S` is the state that its
 /// handlers still want.
+///
+/// ```
+/// let edge: chassis::Edge = chassis::Edge::new().route("/tea", chassis::get(chassis::Access::Users, async || "tea"));
+/// ```
+/// What says of nobody that they may use it does not compile:
+/// ```compile_fail
+/// let edge: chassis::Edge = chassis::Edge::new().route("/tea", axum::routing::get(async || "tea"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Edge<S = ()> {
     router: Router<S>,

@@ -192,7 +192,7 @@ impl Inbound {
         if let Place::Refused(violation) = place {
             return Err(violation.problem());
         }
-        rules::check(stack.kind, &request)?;
+        rules::check(stack.kind, stack.handler.passes_on(), &request)?;
         stack.gate.admit(request.uri().path(), client.peer.as_ref())?;
         let (head, body) = request.into_parts();
         let router = match &stack.handler {

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::activity::Busy;
 use self::connection::Host;
 use self::counters::Counters;
-pub(crate) use self::framing::{LARGEST_HEAD, MOST_FIELDS, Place, Violation};
+pub(crate) use self::framing::{LARGEST_HEAD, LONGEST_REQUEST_LINE, MOST_FIELDS, Place, Violation};
 pub use self::limits::Limits;
 use self::slots::Slots;
 use crate::Inbound;

@@ -1,9 +1,13 @@
-use crate::town::Town;
+use service_auth::Claims;
+use types::Role;
+
+use crate::town::{Town, bearer};
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_reached_but_the_routes() {
     Town::tell(async |town| {
-        let (_, header) = town.somebody();
+        let claims = Claims { role: Role::Operator, ..town.issuer.claims(&town.env) };
+        let headers = [town.somebody().1, bearer(&town.issuer.token(&claims))];
         for path in [
             "/",
             "/metrics",
@@ -18,9 +22,11 @@ async fn nothing_is_reached_but_the_routes() {
             "/grpc.health.v1.Health/Check",
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         ] {
-            assert_eq!(town.get(path, &header).await.problem().0, 404, "{path}");
-            let grpc = format!("{header}content-type: application/grpc\r\nte: trailers\r\n");
-            assert_eq!(town.ask("POST", path, &grpc, "\0\0\0\0\0").await.problem().0, 404, "{path}");
+            for header in &headers {
+                assert_eq!(town.get(path, header).await.problem().0, 404, "{path}");
+                let grpc = format!("{header}content-type: application/grpc\r\nte: trailers\r\n");
+                assert_eq!(town.ask("POST", path, &grpc, "\0\0\0\0\0").await.problem().0, 404, "{path}");
+            }
         }
     })
     .await;

@@ -31,6 +31,12 @@ async fn a_request_over_http2_reaches_a_service_as_one_over_http1() {
                 .header("x-user-id", "7")
                 .body(Full::new(Bytes::from_static(b"tea")))
                 .unwrap();
+            let mut full = Request::get("https://shop.example/auth/echo").version(Version::HTTP_2);
+            for number in 0..93 {
+                full = full.header(format!("x-{number}"), "y");
+            }
+            let refused = sender.send_request(full.body(Full::default()).unwrap()).await.unwrap();
+            assert_eq!(refused.status(), 431, "a service would refuse it with what is added");
             let reply = sender.send_request(request).await.unwrap();
             assert_eq!((reply.status().as_u16(), reply.version()), (200, Version::HTTP_2));
             let body = Body::new(reply.into_body()).collect().await.unwrap().to_bytes();

@@ -25,6 +25,13 @@ pub enum Handler {
     Raw(RawHandler),
 }
 
+impl Handler {
+    /// Whether what it gets goes on to a listener like its own.
+    pub(super) fn passes_on(&self) -> bool {
+        matches!(self, Self::Raw(_))
+    }
+}
+
 /// A function that answers every request of a listener. It bounds its time itself. Clones are the same.
 #[derive(Clone)]
 pub struct RawHandler(Arc<dyn Fn(Arrival) -> Answering + Send + Sync>);

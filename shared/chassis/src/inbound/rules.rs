@@ -4,13 +4,13 @@ use http::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, EXPECT, FROM, HOST, HeaderName, IF_MODIFIED_SINCE,
     IF_UNMODIFIED_SINCE, MAX_FORWARDS, ORIGIN, REFERER, USER_AGENT,
 };
-use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 use types::ErrorClass;
 
 use super::Kind;
 use crate::Problem;
-use crate::serve::{LARGEST_HEAD, MOST_FIELDS, Violation};
+use crate::serve::{LARGEST_HEAD, LONGEST_REQUEST_LINE, MOST_FIELDS, Violation};
 
 /// Headers of one value. Given twice, one reader takes the first and another the last.
 const SINGLE: [HeaderName; 20] = [
@@ -36,10 +36,16 @@ const SINGLE: [HeaderName; 20] = [
     HeaderName::from_static("grpc-message-type"),
 ];
 
-/// Refuses a request whose headers two readers could read differently.
-pub(super) fn check<B>(kind: Kind, request: &Request<B>) -> Result<(), Problem> {
+/// What is added to a head that is passed on: of whom it comes, from where, how long they wait. The listener behind has
+/// the same bounds, and what it refuses costs a connection.
+const FIELDS_ADDED: usize = 8;
+const BYTES_ADDED: usize = 1_024;
+
+/// Refuses a request whose headers two readers could read differently, or which would be refused where it is passed on.
+pub(super) fn check<B>(kind: Kind, passes_on: bool, request: &Request<B>) -> Result<(), Problem> {
     let headers = request.headers();
-    measure(headers)?;
+    let (fields, bytes) = if passes_on { (FIELDS_ADDED, BYTES_ADDED) } else { (0, 0) };
+    measure(request, MOST_FIELDS - fields, LARGEST_HEAD - bytes)?;
     if kind == Kind::Grpc {
         call(request)?;
     }
@@ -48,8 +54,12 @@ pub(super) fn check<B>(kind: Kind, request: &Request<B>) -> Result<(), Problem> 
             Problem::new(ErrorClass::Invalid, "this server is no proxy: the method must not be CONNECT");
         return Err(problem.with_status(StatusCode::METHOD_NOT_ALLOWED));
     }
-    if !request.uri().path().bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !target(request).bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Violation::Target.problem());
+    }
+    // HTTP/1's is read where its lines are.
+    if headers.get(CONTENT_LENGTH).is_some_and(|length| !is_number(length)) {
+        return Err(Violation::ContentLength.problem());
     }
     // Every name once is the usual case, and then there is nothing to look for.
     if headers.len() > headers.keys_len() {
@@ -79,15 +89,31 @@ fn call<B>(request: &Request<B>) -> Result<(), Problem> {
 }
 
 /// The bounds that HTTP/1 is held to while its bytes arrive. HTTP/2's own limit would answer without a body.
-fn measure(headers: &HeaderMap) -> Result<(), Problem> {
-    if headers.len() > MOST_FIELDS {
-        return Err(Violation::TooManyFields(MOST_FIELDS).problem());
+fn measure<B>(request: &Request<B>, most_fields: usize, largest: usize) -> Result<(), Problem> {
+    /// What stands around a method and a target, and around a name and a value.
+    const LINE: usize = "  HTTP/1.1\r\n".len();
+    const FIELD: usize = ": \r\n".len();
+    let headers = request.headers();
+    if headers.len() > most_fields {
+        return Err(Violation::TooManyFields(most_fields).problem());
     }
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if size > LARGEST_HEAD {
-        return Err(Violation::HeadTooLarge(LARGEST_HEAD).problem());
+    let line = request.method().as_str().len() + target(request).len() + LINE;
+    if line > LONGEST_REQUEST_LINE {
+        return Err(Violation::RequestLineTooLong(LONGEST_REQUEST_LINE).problem());
+    }
+    let fields = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD);
+    if line + fields.sum::<usize>() > largest {
+        return Err(Violation::HeadTooLarge(largest).problem());
     }
     Ok(())
+}
+
+fn target<B>(request: &Request<B>) -> &str {
+    request.uri().path_and_query().map_or("", PathAndQuery::as_str)
+}
+
+fn is_number(value: &HeaderValue) -> bool {
+    !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
 fn host<B>(request: &Request<B>) -> Result<(), Problem> {
@@ -132,7 +158,7 @@ mod tests {
     fn told(version: Version, target: &str, headers: &[(&str, &str)]) -> String {
         let request = Request::builder().version(version).uri(target);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        check(Kind::Http, &request.body(()).unwrap())
+        check(Kind::Http, false, &request.body(()).unwrap())
             .err()
             .map_or_else(String::new, |problem| problem.detail().to_owned())
     }

@@ -18,9 +18,9 @@ mod wire;
 pub(crate) use violation::Violation;
 pub(crate) use wire::{Ending, Patience, Place, Wire};
 
-pub(crate) use head::{LARGEST_HEAD, MOST_FIELDS};
+pub(crate) use head::{LARGEST_HEAD, LONGEST_REQUEST_LINE, MOST_FIELDS};
 
-use head::{Following, Head, LONGEST_REQUEST_LINE};
+use head::{Following, Head};
 use memchr::memchr;
 
 /// What hyper reads in place of an offending request.

@@ -54,6 +54,12 @@ async fn heads_over_the_bounds_are_refused_in_words() {
     assert_eq!(told(&server, many, "").await, refused);
     let refused = (431, "the head must not be larger than 16384 bytes".to_owned(), String::new());
     assert_eq!(told(&server, tea().header("x-large", "y".repeat(17_000)), "").await, refused);
+    let long = Request::get(format!("https://a/tea?{}", "y".repeat(8_180)));
+    let refused = (414, "the request line must not be longer than 8192 bytes".to_owned(), String::new());
+    assert_eq!(told(&server, long, "").await, refused);
+    let other = "the target must be a path or an http address, in visible ASCII and without a fragment";
+    let refused = (400, other.to_owned(), String::new());
+    assert_eq!(told(&server, Request::get("https://a/tea?é"), "").await, refused);
     let connect = Request::builder().method("CONNECT").uri("a:443");
     let refused = "this server is no proxy: the method must not be CONNECT".to_owned();
     assert_eq!(told(&server, connect, "").await, (405, refused, String::new()));

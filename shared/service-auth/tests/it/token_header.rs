@@ -1,6 +1,8 @@
 //! Headers that would have a token checked in another way (RFC 8725, section 2).
 
 use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use service_auth::{SigningKey, TokenError};
 
 use crate::forger::{CLAIMS, Forger, encoded};
@@ -64,12 +66,16 @@ fn the_public_key_is_no_secret_to_sign_with() {
     let jwks = service_auth::KeySet::new([forger.key.public()]).to_jwks();
     let jwks: serde_json::Value = serde_json::from_str(&jwks).unwrap();
     let x = jwks["keys"][0]["x"].as_str().unwrap();
+    let raw = URL_SAFE_NO_PAD.decode(x).unwrap();
+    // As RFC 8410 writes it.
+    let der = [b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00", &*raw].concat();
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(&der));
     for algorithm in ["HS256", "EdDSA"] {
         let header = forger.header().replace("EdDSA", algorithm);
         let input = format!("{}.{}", encoded(header), encoded(CLAIMS));
-        let secrets = [x.to_owned(), jwks["keys"][0].to_string(), jwks.to_string(), String::new()];
-        for secret in secrets {
-            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let (jwk, jwks) = (jwks["keys"][0].to_string(), jwks.to_string());
+        for secret in [x.as_bytes(), &raw, &der, pem.as_bytes(), jwk.as_bytes(), jwks.as_bytes(), b""] {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
             let mut tag = hmac::sign(&key, input.as_bytes()).as_ref().to_vec();
             for length in [32, 64] {
                 tag.resize(length, 0);

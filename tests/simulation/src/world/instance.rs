@@ -152,8 +152,8 @@ fn gateway() -> api_gateway::Config {
 const CHEAPEST: Cost = Cost { memory_kib: 8, iterations: 1, parallelism: 1 };
 
 fn listeners() -> Listeners {
-    /// Longer than any request or commit takes, and so short that the other faults go on in time.
-    const DRAIN: Duration = Duration::from_secs(15);
+    /// So long that what comes last has time even where a call hangs, and so short that the other faults go on in time.
+    const DRAIN: Duration = Duration::from_secs(30);
     let at = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     Listeners {
         http: at(HTTP_PORT),

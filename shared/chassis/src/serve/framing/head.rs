@@ -3,7 +3,7 @@ use http::Uri;
 use super::violation::{FieldName, Violation};
 
 /// RFC 9112, section 3, asks for 8000 at the least.
-pub(super) const LONGEST_REQUEST_LINE: usize = 8 * 1024;
+pub(crate) const LONGEST_REQUEST_LINE: usize = 8 * 1024;
 /// Browsers and proxies send a tenth of it; a token of 8 KiB still fits.
 pub(crate) const LARGEST_HEAD: usize = 16 * 1024;
 /// As many as hyper reads without allocating.

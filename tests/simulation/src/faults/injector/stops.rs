@@ -25,7 +25,7 @@ impl Default for Stops {
 
 impl Stops {
     /// Longer than the drain may take.
-    const PATIENCE: Micros = 20_000_000;
+    const PATIENCE: Micros = 35_000_000;
 
     pub(super) fn orders(&self, instance: &'static str) -> Orders {
         self.orders[instance].clone()
