@@ -6,41 +6,43 @@ use std::time::Duration;
 use crate::faults::WORK;
 
 /// Requests of all kinds, half of what the poorest of many seeds gets.
-const LEAST_ACKNOWLEDGED: usize = 1_300;
+const LEAST_ACKNOWLEDGED: usize = 1_367;
 
 /// Faults that took effect, half of what the poorest of many seeds has.
-const LEAST_FAULTS: u32 = 29;
+const LEAST_FAULTS: u32 = 30;
 
 /// Kinds of faults, half of what the poorest of many seeds has.
 const LEAST_KINDS: usize = 5;
 
 /// How often each call must have been acknowledged and each rule put to the test, half as often as in the poorest of
 /// many seeds.
-pub(crate) const LEAST: [(&str, u32); 18] = [
+pub(crate) const LEAST: [(&str, u32); 17] = [
     ("register", 10),
-    ("log in", 59),
-    ("refresh", 60),
-    ("log out", 14),
-    ("list sessions", 15),
+    ("log in", 48),
+    ("refresh", 68),
+    ("log out", 10),
+    ("list sessions", 14),
     ("end session", 5),
-    ("change password", 7),
+    ("change password", 8),
     ("show me", 45),
     ("change me", 5),
-    ("delete me", 2),
+    ("delete me", 1),
     ("show user", 4),
-    ("show keys", 13),
-    ("change role", 40),
+    ("show keys", 11),
+    ("change role", 42),
     ("rotate keys", 1),
-    ("refused after the end of the session", 6),
-    ("tokens by a new key", 35),
-    ("answer lost and asked for again", 20),
-    ("no tokens of an ended session", 39),
+    ("tokens by a new key", 29),
+    ("answer lost and asked for again", 23),
+    ("no tokens of an ended session", 36),
 ];
 
 /// The same for what some seeds never come to: as often as this in [`SOME`] seeds together, half as often as in the
 /// poorest of many such rows.
-pub(crate) const LEAST_TOGETHER: [(&str, u32); 2] =
-    [("refused after a change of role", 3), ("refused without a key", 159)];
+pub(crate) const LEAST_TOGETHER: [(&str, u32); 3] = [
+    ("refused after the end of the session", 378),
+    ("refused after a change of role", 1),
+    ("refused without a key", 153),
+];
 
 /// How many seeds are a row.
 pub(crate) const SOME: usize = 20;

@@ -22,8 +22,7 @@ use crate::dialer::{Dialer, OLDEST};
 use crate::heard::Heard;
 use crate::instances::Instance;
 
-/// Requests to one instance at once. Half of the connections
-/// that an instance takes, so that two gateways fill it.
+/// Requests to one instance at once: half of the connections that it takes, so that two gateways fill it.
 const MOST_REQUESTS: usize = 500;
 /// Handshakes with one instance at once. It takes a hundred connections of one address whose owner has not shown who it
 /// is yet, and a few callers may share one. Whoever waits gets a connection that comes back first.
