@@ -119,6 +119,11 @@ async fn authz_tells_who_may_call_what() {
     user-service  DELETE /users/me  users
     user-service  GET /users/{id}  users
     ");
+    let gateway = answer(dir.path(), &running, &["authz", "api-gateway"]).await;
+    let passed: Vec<_> = gateway.lines().filter_map(|line| line.strip_prefix("api-gateway  * ")).collect();
+    let expected =
+        ["/auth/password  users", "/auth/sessions  users", "/.well-known  anybody", "/users  users"];
+    assert_eq!(passed, [&expected[..], &["/auth  anybody"]].concat());
 }
 
 #[tokio::test]

@@ -63,7 +63,13 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
         proxies,
     };
     let assembly = Assembly {
-        front: Some(Front { config: front, handler: gateway.handler(), largest_body, serves_clients }),
+        front: Some(Front {
+            config: front,
+            passes_on: gateway.routes.permissions(),
+            handler: gateway.handler(),
+            largest_body,
+            serves_clients,
+        }),
         background: vec![
             keys,
             Background::new("revocations", |stop| follower.follow(stop)),

@@ -44,6 +44,11 @@ impl Routes {
         self.routes.iter().find(|route| route.leads(path))
     }
 
+    /// What is passed on, and whose, in the order in which it is looked for.
+    pub(crate) fn permissions(&self) -> Vec<(Arc<str>, Access)> {
+        self.routes.iter().map(|route| (Arc::clone(&route.prefix), route.access)).collect()
+    }
+
     pub(crate) fn services(&self) -> &[ServiceName] {
         &self.services
     }

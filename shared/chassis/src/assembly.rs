@@ -112,7 +112,8 @@ impl Assembly {
         let allow = grpc::with_house_rows(self.allow);
         let methods = grpc::methods(self.contracts, &allow)?;
         binder.red.know_rpcs(methods.iter().map(String::as_str));
-        let permissions = operations::permissions(&allow, &methods, self.http.operations());
+        let passes_on = self.front.as_ref().map_or(&[][..], |front| &front.passes_on);
+        let permissions = operations::permissions(&allow, &methods, self.http.operations(), passes_on);
         let internal = self.grpc.add_service(operations::service(platform, permissions));
         let internal = grpc::routes(internal, self.contracts, &allow, health.clone())?;
 
@@ -160,7 +161,7 @@ impl Binder<'_> {
     }
 
     async fn front(&self, front: Front) -> Result<(Bound, Option<Background>), StartError> {
-        let Front { config, handler, largest_body, serves_clients } = front;
+        let Front { config, handler, largest_body, serves_clients, passes_on: _ } = front;
         let (transport, renewal) = config
             .transport(self.platform)
             .map_err(|error| StartError::PublicCertificate(Box::new(error)))?;

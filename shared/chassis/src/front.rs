@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use service_auth::{IdentityError, PublicTls};
 use telemetry::Metrics;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use types::ServiceName;
 
 use crate::serve::Transport;
-use crate::{Background, Configure, Platform, RawHandler, Renewal, Settings};
+use crate::{Access, Background, Configure, Platform, RawHandler, Renewal, Settings};
 
 /// The service whose edge API is the public's.
 pub(crate) const GATEWAY: ServiceName = ServiceName::new("api-gateway");
@@ -29,6 +30,8 @@ pub struct Front {
     /// Whether each connection is a client's own, so that one address has but a share of them. Else all clients share
     /// the few addresses of what stands before the gateway, or that of its machine.
     pub serves_clients: bool,
+    /// The paths that it passes on, each with all below it, and whose requests: for operators to read.
+    pub passes_on: Vec<(Arc<str>, Access)>,
 }
 
 /// Where the public connects, and how.

@@ -15,7 +15,7 @@ use telemetry::{LogFilter, LogsError};
 use tonic::{Request, Response, Status, async_trait};
 use types::{Classify, ErrorClass, FieldError};
 
-use crate::{Finding, Operation, Platform, VERSION};
+use crate::{Access, Finding, Operation, Platform, VERSION};
 
 /// More targets than anybody lists, and little enough to be told with the status.
 const LONGEST_FILTER: usize = 1024;
@@ -28,11 +28,13 @@ pub(crate) fn service(
     OperationsServiceServer::new(Operations { platform: platform.clone(), permissions: permissions.into() })
 }
 
-/// Who may call each of the gRPC `methods`, and use each of the edge API's `operations`.
+/// Who may call each of the gRPC `methods`, use each of the edge API's `operations`, and whose requests a front
+/// `passes_on`.
 pub(crate) fn permissions(
     allow: &AllowTable,
     methods: &BTreeSet<String>,
     operations: &[Operation],
+    passes_on: &[(Arc<str>, Access)],
 ) -> Vec<Permission> {
     let callers = |method: &str| match allow.callers(method) {
         None => Vec::new(),
@@ -45,7 +47,11 @@ pub(crate) fn permissions(
         operation: operation.to_string(),
         callers: vec![operation.access.to_string()],
     });
-    internal.chain(edge).collect()
+    let passed = passes_on.iter().map(|(path, access)| Permission {
+        operation: format!("* {path}"),
+        callers: vec![access.to_string()],
+    });
+    internal.chain(edge).chain(passed).collect()
 }
 
 struct Operations {

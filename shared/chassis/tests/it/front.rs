@@ -194,7 +194,13 @@ async fn over_tls_the_public_chooses_the_version_of_http() {
     let [cert, key, _] = town.mount("api-gateway").map(Into::into);
     let platform = town.platform(GATEWAY.as_str(), &(Arc::new(Registry::default()) as Arc<dyn Discover>));
     let config = FrontConfig { addr: "127.0.0.1:0".parse().unwrap(), tls: FrontTls::Files { cert, key } };
-    let front = Some(Front { config, handler: raw(), largest_body: 1 << 10, serves_clients: true });
+    let front = Some(Front {
+        config,
+        handler: raw(),
+        largest_body: 1 << 10,
+        serves_clients: true,
+        passes_on: Vec::new(),
+    });
     let service = Assembly { front, ..Assembly::new(&platform.trust_domain) }.bind(&platform).await.unwrap();
     let (addrs, shutdown) = (service.addrs(), CancellationToken::new());
     let asking = async {
