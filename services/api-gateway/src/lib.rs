@@ -43,10 +43,9 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
     let (tokens, keys) = UserTokens::new(&platform, KeySource::Issuer);
     let revocations = Arc::new(Revocations::new(Revocations::MOST));
     let follower = Follower::new(&revocations, outbound.grpc(&ISSUER), &platform);
-    let services = routes.services().iter();
+    let (services, largest_body) = (routes.services().iter(), routes.largest_body(bounds.body));
     let neighbours = Neighbours::new(services.clone().map(|name| (name.clone(), outbound.grpc(name))));
     let asked = Arc::clone(&neighbours);
-    let largest_body = routes.largest_body(bounds.body);
     let serves_clients = proxies.is_empty() && !front.addr.ip().is_loopback();
     let gateway = Gateway {
         upstreams: services.map(|service| Upstream::new(&outbound, service)).collect(),
