@@ -126,11 +126,10 @@ fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response)
 
 /// Only what somebody here has to look into; the caller's own mistakes are told to the caller.
 fn log(problem: &Problem) {
-    if !problem.status().is_server_error() {
-        return;
+    if is_ours(problem.class()) {
+        let cause = chain(problem.cause().and_then(|error| error.source()));
+        log_failure(problem.class(), problem.detail(), &cause);
     }
-    let cause = chain(problem.cause().and_then(|error| error.source()));
-    log_failure(problem.class(), problem.detail(), &cause);
 }
 
 /// The same for a refusal of a gRPC handler, which is a status and no problem. A status without details is none of
@@ -138,11 +137,16 @@ fn log(problem: &Problem) {
 fn log_status(response: &Response) {
     let status = response.extensions().get::<Status>().filter(|status| !status.details().is_empty());
     let Some((status, class)) = status.map(|status| (status, proto::status::class(status))) else { return };
-    if matches!(class, ErrorClass::Unavailable | ErrorClass::Unknown | ErrorClass::Internal) {
+    if is_ours(class) {
         let error = status.source();
         let detail = error.map_or_else(|| status.message().to_owned(), ToString::to_string);
         log_failure(class, &detail, &chain(error.and_then(Error::source)));
     }
+}
+
+/// The status does not tell: 505 is for a version that nobody here has to do anything about.
+fn is_ours(class: ErrorClass) -> bool {
+    matches!(class, ErrorClass::Unavailable | ErrorClass::Unknown | ErrorClass::Internal)
 }
 
 fn log_failure(class: ErrorClass, detail: &str, cause: &str) {

@@ -86,6 +86,7 @@ async fn logged(kind: Kind, fail: fn(ErrorClass) -> axum::response::Response) ->
         let head = "Host: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
         world.ask(format!("POST /{} HTTP/1.1\r\n{head}", class.as_str())).await;
     }
+    world.ask("GET / HTTP/1.2\r\nHost: a\r\n\r\n".to_owned()).await;
     let said = log.0.lock().unwrap();
     said.clone()
 }
