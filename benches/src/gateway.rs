@@ -180,7 +180,8 @@ impl Town {
         // Every request is held to the limits, and none is over them.
         gateway.env("LIMIT_LOOPBACK", "true");
         gateway.envs(
-            ["ADDRESS_RATE", "ADDRESS_BURST", "USER_RATE", "USER_BURST"].map(|limit| (limit, NO_LIMIT)),
+            ["ADDRESS_RATE", "ADDRESS_BURST", "ADDRESS_IN_FLIGHT", "USER_RATE", "USER_BURST"]
+                .map(|limit| (limit, NO_LIMIT)),
         );
         let serving = |line: &str| line.contains("\"serving\"").then_some(());
         let (users, ()) = Process::start(&self.env, users, serving).await?;

@@ -5,8 +5,9 @@
 //! 2. *path and route*: what is not there needs no token;
 //! 3. *token, then revocations*: who asks, and whether they still may;
 //! 4. *limit by user*: once it is known whose request it is;
-//! 5. *headers*: what a service is told of the request and of its origin;
-//! 6. *the service*, with the route's time until its answer begins. The body follows as it comes, up to its size.
+//! 5. *what its address has under way*: from here on it takes up a service, for as long as its client likes;
+//! 6. *headers*: what a service is told of the request and of its origin;
+//! 7. *the service*, with the route's time until its answer begins. The body follows as it comes, up to its size.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +103,7 @@ impl Gateway {
         client: Client,
         deadline: Deadline,
     ) -> Result<Response, Problem> {
+        let entered = self.limits.enter(client)?;
         let Arrival { mut head, body, id, trace, .. } = arrival;
         headers::strip_request(&mut head.headers);
         headers::join_cookies(&mut head.headers);
@@ -115,7 +117,7 @@ impl Gateway {
         let mut request = Request::new(body);
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) =
             (head.method, head.uri, head.headers);
-        self.upstreams[route.service].pass(request, deadline).await
+        self.upstreams[route.service].pass(request, deadline, entered).await
     }
 }
 

@@ -1,11 +1,12 @@
 //! How often somebody may ask.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 
 use chassis::{Configure, Problem, Settings};
-use resilience::{KeyedLimiter, Quota, RetryAfter};
+use resilience::{Entered, KeyedBulkhead, KeyedLimiter, Quota, RetryAfter};
 use runtime::Random;
-use types::{Network, UserId};
+use types::{ErrorClass, Network, UserId};
 
 use crate::client::Client;
 
@@ -14,6 +15,8 @@ use crate::client::Client;
 pub struct LimitsConfig {
     address: Allowance,
     user: Allowance,
+    /// How many requests of one address may be under way.
+    in_flight: NonZeroU32,
     /// Whether this machine's own address has limits, too.
     loopback: bool,
 }
@@ -32,6 +35,8 @@ impl Default for LimitsConfig {
             address: Allowance { rate: 200, burst: 1_000 },
             // A page that asks for dozens of things at once, several times over.
             user: Allowance { rate: 50, burst: 250 },
+            // A fifth of what one instance of a service takes, and what an office asks for in half a second.
+            in_flight: NonZeroU32::new(100).expect("it is not zero"),
             loopback: false,
         }
     }
@@ -39,7 +44,9 @@ impl Default for LimitsConfig {
 
 impl Configure for LimitsConfig {
     fn configure(settings: &mut Settings) -> Self {
-        const ANY: std::ops::RangeInclusive<u32> = 1..=1_000_000;
+        const ANY: RangeInclusive<u32> = 1..=1_000_000;
+        const IN_FLIGHT: RangeInclusive<NonZeroU32> =
+            NonZeroU32::MIN..=NonZeroU32::new(1_000_000).expect("it is not zero");
         let default = Self::default();
         let mut read = |rate, burst, default: Allowance| Allowance {
             rate: settings.number(rate, default.rate, ANY),
@@ -48,6 +55,7 @@ impl Configure for LimitsConfig {
         Self {
             address: read("ADDRESS_RATE", "ADDRESS_BURST", default.address),
             user: read("USER_RATE", "USER_BURST", default.user),
+            in_flight: settings.number("ADDRESS_IN_FLIGHT", default.in_flight, IN_FLIGHT),
             loopback: settings.boolean("LIMIT_LOOPBACK", default.loopback),
         }
     }
@@ -66,6 +74,7 @@ impl Allowance {
 pub(crate) struct Limits {
     addresses: KeyedLimiter<Network>,
     users: KeyedLimiter<UserId>,
+    in_flight: KeyedBulkhead<Network>,
     loopback: bool,
 }
 
@@ -77,6 +86,7 @@ impl Limits {
         Self {
             addresses: KeyedLimiter::new(config.address.quota(), MOST_KEYS, random),
             users: KeyedLimiter::new(config.user.quota(), MOST_KEYS, random),
+            in_flight: KeyedBulkhead::new(config.in_flight),
             loopback: config.loopback,
         }
     }
@@ -94,10 +104,24 @@ impl Limits {
         if self.concerns(client) { self.users.check(&user).map_err(problem) } else { Ok(()) }
     }
 
+    /// Before a request takes up something of a service, which its client may then keep as long as it sends and reads
+    /// slowly: until what this gives is dropped.
+    pub(crate) fn enter(&self, client: Client) -> Result<Option<Entered<Network>>, Problem> {
+        if !self.concerns(client) {
+            return Ok(None);
+        }
+        self.in_flight.enter(&Network::of(client.address)).map(Some).ok_or_else(crowded)
+    }
+
     /// What runs on this machine is whoever runs the platform, who tries it or measures it.
     fn concerns(&self, client: Client) -> bool {
         self.loopback || !client.is_local
     }
+}
+
+fn crowded() -> Problem {
+    let detail = "too many requests of this address are under way";
+    Problem::new(ErrorClass::TooMany, detail).with_retry_after(1)
 }
 
 fn problem(wait: RetryAfter) -> Problem {
@@ -109,7 +133,7 @@ mod tests {
     use std::time::Duration;
 
     use chassis::{Sources, Vars};
-    use types::{ErrorClass, Id, ServiceName};
+    use types::{Id, ServiceName};
     use uuid::Uuid;
 
     use super::*;

@@ -12,10 +12,11 @@ use bytes::Bytes;
 use chassis::{BodyError, Problem};
 use http::Request;
 use http_body::{Frame, SizeHint};
+use resilience::Entered;
 use runtime::Deadline;
 use service_client::{HttpClient, Outbound, Proxied, SendError};
 use tokio::time::{Sleep, sleep};
-use types::{ErrorClass, ServiceName};
+use types::{ErrorClass, Network, ServiceName};
 
 use crate::headers;
 
@@ -34,8 +35,14 @@ impl Upstream {
         Self { service: Arc::new(service.clone()), client: outbound.http(service) }
     }
 
-    /// What the service answers to `request`, of which it is told `deadline` for the head.
-    pub(crate) async fn pass(&self, request: Request<Body>, deadline: Deadline) -> Result<Response, Problem> {
+    /// What the service answers to `request`, of which it is told `deadline` for the head. What is `entered` is left when
+    /// the answer has ended.
+    pub(crate) async fn pass(
+        &self,
+        request: Request<Body>,
+        deadline: Deadline,
+        entered: Option<Entered<Network>>,
+    ) -> Result<Response, Problem> {
         let answer = self.client.send(request, deadline).await.map_err(problem)?;
         if answer.status().is_informational() {
             let detail = "a service wants to speak another protocol, which nobody has asked for";
@@ -43,7 +50,7 @@ impl Upstream {
         }
         let (mut head, body) = answer.into_parts();
         headers::strip_answer(&mut head.headers);
-        let flowing = Flowing { service: Arc::clone(&self.service), body, paused: None };
+        let flowing = Flowing { service: Arc::clone(&self.service), body, paused: None, _entered: entered };
         Ok(Response::from_parts(head, Body::new(flowing)))
     }
 }
@@ -61,6 +68,7 @@ struct Flowing {
     service: Arc<ServiceName>,
     body: Proxied<Body>,
     paused: Option<Pin<Box<Sleep>>>,
+    _entered: Option<Entered<Network>>,
 }
 
 impl Flowing {

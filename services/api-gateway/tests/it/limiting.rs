@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use tokio::time::sleep;
 
 use crate::issuer::Issuer;
 use crate::town::{Site, Town};
@@ -35,6 +38,36 @@ async fn behind_a_proxy_each_client_has_a_limit_and_an_address_of_its_own() {
         }
         assert!((35..=41).contains(&refused), "{refused} of 100");
         assert_eq!(from("203.0.113.10").await.status(), 200);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_has_only_so_many_requests_under_way_and_others_are_answered_meanwhile() {
+    let vars = [("TRUSTED_PROXIES", "127.0.0.1"), ("ADDRESS_IN_FLIGHT", "3")];
+    Town::with(&vars, async |town| {
+        let (_, header) = town.somebody();
+        let ask = async |client: &str| {
+            town.get("/users/echo", &format!("{header}x-forwarded-for: {client}\r\n")).await
+        };
+        let mut slow = Vec::new();
+        for _ in 0..3 {
+            let mut visitor = town.visitor().await;
+            let head =
+                format!("POST /users/echo HTTP/1.1\r\nhost: a\r\n{header}x-forwarded-for: 203.0.113.9\r\n");
+            visitor.send(format!("{head}content-length: 3\r\n\r\nt")).await;
+            slow.push(visitor);
+        }
+        sleep(Duration::from_millis(100)).await;
+        let refused = ask("203.0.113.9").await;
+        assert_eq!(refused.problem(), (429, "too many requests of this address are under way".to_owned()));
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        assert_eq!(ask("203.0.113.10").await.status(), 200);
+        for visitor in &mut slow {
+            visitor.send("ea").await;
+            assert_eq!(visitor.reply().await.status(), 200);
+        }
+        assert_eq!(ask("203.0.113.9").await.status(), 200);
     })
     .await;
 }
