@@ -16,7 +16,7 @@ pub struct LimitsConfig {
     address: Allowance,
     user: Allowance,
     /// How many requests of one address may be under way.
-    in_flight: NonZeroU32,
+    in_flight: usize,
     /// Whether this machine's own address has limits, too.
     loopback: bool,
 }
@@ -36,7 +36,7 @@ impl Default for LimitsConfig {
             // A page that asks for dozens of things at once, several times over.
             user: Allowance { rate: 50, burst: 250 },
             // A fifth of what one instance of a service takes, and what an office asks for in half a second.
-            in_flight: NonZeroU32::new(100).expect("it is not zero"),
+            in_flight: 100,
             loopback: false,
         }
     }
@@ -45,8 +45,7 @@ impl Default for LimitsConfig {
 impl Configure for LimitsConfig {
     fn configure(settings: &mut Settings) -> Self {
         const ANY: RangeInclusive<u32> = 1..=1_000_000;
-        const IN_FLIGHT: RangeInclusive<NonZeroU32> =
-            NonZeroU32::MIN..=NonZeroU32::new(1_000_000).expect("it is not zero");
+        const IN_FLIGHT: RangeInclusive<usize> = 1..=1_000_000;
         let default = Self::default();
         let mut read = |rate, burst, default: Allowance| Allowance {
             rate: settings.number(rate, default.rate, ANY),

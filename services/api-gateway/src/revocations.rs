@@ -5,6 +5,7 @@ mod following;
 pub(crate) use self::following::Follower;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use service_auth::Claims;
@@ -18,13 +19,13 @@ use types::{SessionId, Timestamp, UserId};
 #[derive(Debug)]
 pub(crate) struct Revocations {
     most: usize,
+    /// Whether anything was ever heard, if only that there are none.
+    are_told: AtomicBool,
     known: RwLock<Known>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    /// Whether anything was ever heard, if only that there are none.
-    is_told: bool,
     subjects: HashMap<Subject, Revoked>,
     /// The same, the one first that is forgotten first.
     ends: BTreeSet<(Timestamp, Subject)>,
@@ -65,12 +66,12 @@ impl Revocations {
 
     /// None yet, and never more than `most`.
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, known: RwLock::default() }
+        Self { most, are_told: AtomicBool::new(false), known: RwLock::default() }
     }
 
     /// Whether it is known which tokens were revoked. Before, any may have been.
     pub(crate) fn are_known(&self) -> bool {
-        self.known().is_told
+        self.are_told.load(Ordering::Acquire)
     }
 
     /// Whether a token that says this is to be taken no more.
@@ -87,7 +88,6 @@ impl Revocations {
     /// Takes in what was revoked, and forgets what does not matter any more.
     pub(crate) fn learn(&self, revocations: impl IntoIterator<Item = Revocation>, now: Timestamp) {
         let mut known = self.learning();
-        known.is_told = true;
         for revocation in revocations {
             known.add(revocation);
         }
@@ -95,6 +95,7 @@ impl Revocations {
         while known.subjects.len() > self.most {
             known.floor = known.forget_first().expect("there are too many").max(known.floor);
         }
+        self.are_told.store(true, Ordering::Release);
     }
 
     /// How many there are.

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Keeps each of many, such as clients, from taking up what all of them share: so much of each key at once and no more
@@ -9,8 +8,8 @@ pub struct KeyedBulkhead<K>(Arc<Shared<K>>);
 
 #[derive(Debug)]
 struct Shared<K> {
-    most: NonZeroU32,
-    under_way: Mutex<BTreeMap<K, u32>>,
+    most: usize,
+    under_way: Mutex<BTreeMap<K, usize>>,
 }
 
 /// Something of a key that is under way, until it is dropped.
@@ -23,24 +22,24 @@ pub struct Entered<K: Ord> {
 
 impl<K: Ord + Clone> KeyedBulkhead<K> {
     /// For at most `most` of each key at once.
-    pub fn new(most: NonZeroU32) -> Self {
+    pub fn new(most: usize) -> Self {
         Self(Arc::new(Shared { most, under_way: Mutex::default() }))
     }
 
     /// Begins another of `key`; nothing where as many are under way as may be.
     pub fn enter(&self, key: &K) -> Option<Entered<K>> {
         let mut under_way = self.under_way();
-        match under_way.get_mut(key) {
-            Some(count) if *count >= self.0.most.get() => return None,
-            Some(count) => *count += 1,
-            None => drop(under_way.insert(key.clone(), 1)),
+        let count = under_way.entry(key.clone()).or_default();
+        if *count >= self.0.most {
+            return None;
         }
+        *count += 1;
         Some(Entered { bulkhead: self.clone(), key: key.clone() })
     }
 }
 
 impl<K> KeyedBulkhead<K> {
-    fn under_way(&self) -> MutexGuard<'_, BTreeMap<K, u32>> {
+    fn under_way(&self) -> MutexGuard<'_, BTreeMap<K, usize>> {
         self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -61,7 +60,7 @@ mod tests {
 
     #[test]
     fn each_key_has_so_much_under_way_and_may_begin_again_when_some_of_it_is_over() {
-        let bulkhead = KeyedBulkhead::new(NonZeroU32::new(2).unwrap());
+        let bulkhead = KeyedBulkhead::new(2);
         let [first, _second] = [(); 2].map(|()| bulkhead.enter(&7).unwrap());
         assert!(bulkhead.enter(&7).is_none());
         let _other = bulkhead.enter(&8).unwrap();
@@ -72,7 +71,7 @@ mod tests {
 
     #[test]
     fn what_is_over_is_forgotten() {
-        let bulkhead = KeyedBulkhead::new(NonZeroU32::MIN);
+        let bulkhead = KeyedBulkhead::new(1);
         let entered: Vec<_> = (0..100).map(|key| bulkhead.enter(&key)).collect();
         assert_eq!(bulkhead.under_way().len(), 100);
         drop(entered);

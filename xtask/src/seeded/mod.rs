@@ -58,11 +58,12 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 }
 
 pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<ExitCode> {
-    let patches = Patch::all(&root.join(FOLDER), only)?;
+    let copy = Copy::of(root)?;
+    // Those of the copy, which fit its code whatever is done to the tree meanwhile.
+    let patches = Patch::all(&copy.tree().join(FOLDER), only)?;
     if patches.is_empty() {
         bail!("no patch in {FOLDER} has such a name");
     }
-    let copy = Copy::of(root)?;
     let engines = Engines::start(copy.tree());
     for (variable, error) in &engines.missing {
         println!("{variable} could not be given: {error:#}");

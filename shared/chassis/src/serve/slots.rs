@@ -1,8 +1,7 @@
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use resilience::{Entered, KeyedBulkhead};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use types::Network;
 
@@ -10,68 +9,44 @@ use super::Limits;
 
 /// How many connections a listener has at once, in all and of strangers from one network. Clones are the same.
 #[derive(Clone, Debug)]
-pub(super) struct Slots(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
+pub(super) struct Slots {
+    connections: usize,
     free: Arc<Semaphore>,
-    limits: Limits,
-    // Of strangers; as many entries as there are connections, at the most.
-    taken: Mutex<HashMap<Network, usize>>,
+    strangers: KeyedBulkhead<Network>,
 }
 
 /// A place for one connection, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
-    slots: Slots,
-    network: Network,
-    is_strangers: AtomicBool,
+    stranger: Mutex<Option<Entered<Network>>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Slots {
     pub(super) fn new(limits: &Limits) -> Self {
-        let free = Arc::new(Semaphore::new(limits.connections));
-        Self(Arc::new(Shared { free, limits: *limits, taken: Mutex::default() }))
+        let Limits { connections, per_address, .. } = *limits;
+        let free = Arc::new(Semaphore::new(connections));
+        Self { connections, free, strangers: KeyedBulkhead::new(per_address) }
     }
 
     /// A place for a connection from `addr`, where there is one.
     pub(super) fn take(&self, addr: IpAddr) -> Option<Slot> {
-        let permit = Arc::clone(&self.0.free).try_acquire_owned().ok()?;
-        let network = Network::of(addr);
-        let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.get(&network).copied().unwrap_or(0);
-        if count >= self.0.limits.per_address {
-            return None;
-        }
-        taken.insert(network, count + 1);
-        Some(Slot { slots: self.clone(), network, is_strangers: AtomicBool::new(true), _permit: permit })
+        let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
+        let stranger = self.strangers.enter(&Network::of(addr))?;
+        Some(Slot { stranger: Mutex::new(Some(stranger)), _permit: permit })
     }
 
     /// Waits until all places are free.
     pub(super) async fn all_free(&self) {
-        let all = u32::try_from(self.0.limits.connections).unwrap_or(u32::MAX);
-        drop(self.0.free.acquire_many(all).await);
+        let all = u32::try_from(self.connections).unwrap_or(u32::MAX);
+        drop(self.free.acquire_many(all).await);
     }
 }
 
 impl Slot {
     /// The other end has shown who it is, and counts as a stranger of its network no more.
     pub(super) fn identified(&self) {
-        if !self.is_strangers.swap(false, Ordering::Relaxed) {
-            return;
-        }
-        let mut taken = self.slots.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        match taken.get_mut(&self.network) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(taken.remove(&self.network)),
-        }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.identified();
+        drop(self.stranger.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

@@ -1,3 +1,4 @@
+use std::pin::pin;
 use std::time::Duration;
 
 use database::{Batch, CommitError, Database, Transaction, params};
@@ -189,14 +190,16 @@ async fn whoever_contends_for_a_free_row_does_not_wait_for_those_whose_row_is_he
     other.run(&format!("BEGIN; UPDATE notes SET amount = 100 WHERE id = '{free}'")).await;
     let blocked = join_all((0..TRIED_AT_ONCE).map(|_| commit(&database, add(held))));
     let freed = async {
-        world.outsider().until_in_the_way_of(TRIED_AT_ONCE).await;
-        let contending = database.commit(add(free), Deadline::within(Duration::from_secs(5)));
+        world.outsider().until_in_the_way_of_tries(TRIED_AT_ONCE).await;
+        let mut contending = pin!(database.commit(add(free), Deadline::within(Duration::from_secs(5))));
         let set_free = async {
-            other.until_in_the_way_of(1).await;
-            other.until_in_the_way_of(0).await;
+            other.until_in_the_way_of_tries(1).await;
             other.run("COMMIT").await;
         };
-        let (outcome, ()) = tokio::join!(contending, set_free);
+        let outcome = tokio::select! {
+            outcome = &mut contending => outcome,
+            () = set_free => contending.await,
+        };
         world.outsider().run("COMMIT").await;
         outcome
     };

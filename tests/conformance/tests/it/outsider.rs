@@ -42,13 +42,25 @@ impl Outsider {
 
     /// Waits until so many wait for what it holds, or for each other behind it.
     pub(crate) async fn until_in_the_way_of(&self, waiting: i64) {
+        self.until_waited_for(waiting, "0").await;
+    }
+
+    /// The same, for longer than any lane waits: they are tried alone by now.
+    pub(crate) async fn until_in_the_way_of_tries(&self, waiting: i64) {
+        self.until_waited_for(waiting, "20 milliseconds").await;
+    }
+
+    async fn until_waited_for(&self, waiting: i64, long: &str) {
         // The list of locks is true at any moment, also within a transaction.
-        const WAITING: &str = "WITH RECURSIVE waiting (pid) AS ( \
+        let count = format!(
+            "WITH RECURSIVE waiting (pid) AS ( \
                  SELECT pg_backend_pid() UNION \
                  SELECT late.pid FROM pg_locks late JOIN waiting ON waiting.pid = ANY (pg_blocking_pids(late.pid)) \
                  WHERE NOT late.granted) \
-             SELECT count(*) - 1 FROM waiting";
-        let reached = async { while self.number(WAITING).await != waiting {} };
+             SELECT count(DISTINCT pid) FROM pg_locks JOIN waiting USING (pid) \
+             WHERE NOT granted AND coalesce(waitstart, clock_timestamp()) <= clock_timestamp() - interval '{long}'"
+        );
+        let reached = async { while self.number(&count).await != waiting {} };
         soon().bound(reached).await.expect("they come to wait, or give up");
     }
 
