@@ -76,20 +76,28 @@ impl Alone {
         }
     }
 
-    /// Gives the batch its turn after those that are due earlier.
+    /// Gives the batch its turn after those that are due earlier, or tells it now that none of its turns will do.
     fn wait(&mut self, pending: Pending, longest_pause: Duration) {
-        let due = Instant::now() + self.random.jitter(longest_pause);
+        let pause = self.random.jitter(longest_pause);
+        let Some(pending) = self.with_time(pending, pause) else { return };
+        let due = Instant::now() + pause;
         let at = self.waiting.partition_point(|other| other.due <= due);
         self.waiting.insert(at, Contending { pending, due, longest_pause });
     }
 
-    fn try_next(&mut self) -> Option<impl Future<Output = Tried> + use<>> {
-        let Contending { pending, longest_pause, .. } = self.waiting.pop_front()?;
-        // A try that the deadline cuts off would leave its outcome unknown.
-        if pending.deadline.remaining() < self.lock_timeout * TRY_TAKES {
+    /// The batch, if it can be tried in time `after` that: a try that the deadline cuts off would leave its outcome
+    /// unknown.
+    fn with_time(&self, pending: Pending, after: Duration) -> Option<Pending> {
+        if pending.deadline.remaining() < after + self.lock_timeout * TRY_TAKES {
             pending.answer(Err(CommitError::Busy));
             return None;
         }
+        Some(pending)
+    }
+
+    fn try_next(&mut self) -> Option<impl Future<Output = Tried> + use<>> {
+        let Contending { pending, longest_pause, .. } = self.waiting.pop_front()?;
+        let pending = self.with_time(pending, Duration::ZERO)?;
         let mut committer = self.idle.pop()?;
         Some(async move {
             let busy = committer.commit(vec![pending]).await.pop();
@@ -102,5 +110,30 @@ impl Alone {
         if let Some(pending) = tried.busy {
             self.wait(pending, (tried.longest_pause * 2).min(LONGEST_PAUSE));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::Deadline;
+
+    use super::*;
+    use crate::Batch;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_whose_next_turn_comes_too_late_is_told_now_that_it_is_busy() {
+        let lock_timeout = Duration::from_millis(250);
+        let random = Random::seeded(1);
+        let mut alone = Alone { idle: Vec::new(), waiting: VecDeque::new(), random, lock_timeout };
+        let mut wait = |budget| {
+            let (pending, waiting) = Pending::new(Batch::new(), Deadline::within(budget));
+            alone.wait(pending, LONGEST_PAUSE);
+            (alone.waiting.len(), waiting)
+        };
+        let just_enough_for_a_try = lock_timeout * TRY_TAKES;
+        let (waits, refused) = wait(just_enough_for_a_try);
+        assert_eq!((waits, refused.outcome().await), (0, Err(CommitError::Busy)));
+        let (waits, _waiting) = wait(just_enough_for_a_try + LONGEST_PAUSE);
+        assert_eq!(waits, 1);
     }
 }
