@@ -122,7 +122,7 @@ impl Desk {
     ) -> Result<Grant, DeskError> {
         let (name, network) = (LoginName::new(&email), origin.network());
         let is_known = async || Ok(store::is_known(&self.database, &name, network, asking.deadline).await?);
-        let attempt = self.limits.admit::<DeskError>(name, network, is_known).await?;
+        let attempt = self.limits.admit::<DeskError>(name, network, is_known, asking.for_reading()).await?;
         match self.accounts.verify(email, password, asking).await {
             Ok(account) => {
                 attempt.forgiven();
@@ -253,7 +253,7 @@ impl Desk {
         asking: &Asking,
     ) -> Result<(), DeskError> {
         self.must_go_on(owner, asking.deadline).await?;
-        let attempt = self.limits.admit_user(owner.user, network)?;
+        let attempt = self.limits.admit_user(owner.user, network, asking.for_reading()).await?;
         let Owner { user, session } = owner;
         match self.accounts.change_password(user, current, new, session, asking).await {
             Ok(account) => {

@@ -6,15 +6,18 @@
 //!
 //! An attempt is charged when it begins, to the account and to the network, and what turns out to be no wrong guess is
 //! given back: guesses at once are no more than guesses one after the other, and whoever does not wait for the answer has
-//! guessed all the same. Right passwords count until they have been checked, too, so that a network has as many logins
-//! in flight as it has failures left: with the default of 50 that is more than an office begins at one moment.
+//! guessed all the same. Right passwords cost nothing, at once as little as one after the other: where the attempts under
+//! way have taken all that is left, the next waits until it is known what became of one of them.
+
+mod charges;
 
 use std::time::Duration;
 
-use resilience::{KeyedLimiter, Quota, RetryAfter};
-use runtime::Random;
+use resilience::{Quota, RetryAfter};
+use runtime::{Deadline, Random};
 use types::{Network, UserId};
 
+use self::charges::{Charge, Charges};
 use crate::config::Failures;
 use crate::session::LoginName;
 
@@ -24,14 +27,11 @@ const ACCOUNT_INTERVAL: Duration = Duration::from_secs(60);
 /// A typing error in each is forgiven to ten people a minute behind one address.
 const ADDRESS_INTERVAL: Duration = Duration::from_secs(6);
 
-/// Four megabytes each, where as many guess at the same time. Then those that owe least are forgotten first.
-const MOST_KEYS: usize = 65_536;
-
 /// How often passwords may be guessed.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    accounts: KeyedLimiter<Account>,
-    networks: KeyedLimiter<Network>,
+    accounts: Charges<Account>,
+    networks: Charges<Network>,
 }
 
 /// By what an account is named that somebody guesses at.
@@ -45,44 +45,38 @@ impl Limits {
     pub(crate) fn new(failures: Failures, random: &Random) -> Self {
         let account = Quota::new(failures.per_account, ACCOUNT_INTERVAL);
         let network = Quota::new(failures.per_address, ADDRESS_INTERVAL);
-        Self {
-            accounts: KeyedLimiter::new(account, MOST_KEYS, random),
-            networks: KeyedLimiter::new(network, MOST_KEYS, random),
-        }
+        Self { accounts: Charges::new(account, random), networks: Charges::new(network, random) }
     }
 
-    /// Lets somebody try to log in, or not. `is_known` tells whether the network has done so before, and is asked where
-    /// it matters alone.
+    /// Lets somebody try to log in, or not, and knows that by the `deadline`. `is_known` tells whether the network has
+    /// done so before, and is asked where it matters alone.
     pub(crate) async fn admit<E: From<RetryAfter>>(
         &self,
         name: LoginName,
         network: Network,
         is_known: impl AsyncFnOnce() -> Result<bool, E>,
+        deadline: Deadline,
     ) -> Result<Attempt<'_>, E> {
-        self.networks.check(&network)?;
+        let network = self.networks.charge(&network, deadline).await?;
         let account = Account::Name(name);
-        let charged = match self.accounts.check(&account) {
-            Ok(()) => Ok(Some(account)),
-            Err(too_often) => match is_known().await {
-                Ok(true) => Ok(None),
-                Ok(false) => Err(too_often.into()),
-                Err(error) => Err(error),
-            },
+        let account = match self.accounts.try_charge(&account) {
+            Ok(charge) => Some(charge),
+            Err(_) if is_known().await? => None,
+            Err(_) => Some(self.accounts.charge(&account, deadline).await?),
         };
-        self.attempt(charged, network)
+        Ok(Attempt::begin(network, account))
     }
 
-    /// Lets a user who is logged in prove the password once more, or not.
-    pub(crate) fn admit_user(&self, user: UserId, network: Network) -> Result<Attempt<'_>, RetryAfter> {
-        self.networks.check(&network)?;
-        let account = Account::Id(user);
-        self.attempt(self.accounts.check(&account).map(|()| Some(account)), network)
-    }
-
-    /// The attempt of a network that is charged for it, which costs it nothing where the account refuses.
-    fn attempt<E>(&self, charged: Result<Option<Account>, E>, network: Network) -> Result<Attempt<'_>, E> {
-        let charged = charged.inspect_err(|_| self.networks.give_back(&network))?;
-        Ok(Attempt { limits: self, charged, network })
+    /// Lets a user who is logged in prove the password once more, or not, and knows that by the `deadline`.
+    pub(crate) async fn admit_user(
+        &self,
+        user: UserId,
+        network: Network,
+        deadline: Deadline,
+    ) -> Result<Attempt<'_>, RetryAfter> {
+        let network = self.networks.charge(&network, deadline).await?;
+        let account = self.accounts.charge(&Account::Id(user), deadline).await?;
+        Ok(Attempt::begin(network, Some(account)))
     }
 }
 
@@ -90,17 +84,26 @@ impl Limits {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Attempt<'a> {
-    limits: &'a Limits,
-    charged: Option<Account>,
-    network: Network,
+    network: Charge<'a, Network>,
+    account: Option<Charge<'a, Account>>,
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
+    fn begin(network: Charge<'a, Network>, account: Option<Charge<'a, Account>>) -> Self {
+        let mut attempt = Self { network, account };
+        attempt.counts(true);
+        attempt
+    }
+
     /// It was no wrong guess, and costs nothing.
-    pub(crate) fn forgiven(self) {
-        self.limits.networks.give_back(&self.network);
-        if let Some(account) = self.charged {
-            self.limits.accounts.give_back(&account);
+    pub(crate) fn forgiven(mut self) {
+        self.counts(false);
+    }
+
+    fn counts(&mut self, counts: bool) {
+        self.network.stays = counts;
+        if let Some(account) = &mut self.account {
+            account.stays = counts;
         }
     }
 }
@@ -109,6 +112,8 @@ impl Attempt<'_> {
 mod tests {
     use std::num::NonZeroU32;
 
+    use futures_util::future::join_all;
+    use tokio::time::{Instant, sleep, timeout};
     use types::Id;
     use uuid::Uuid;
 
@@ -116,6 +121,8 @@ mod tests {
 
     const OFFICE: [u8; 4] = [192, 0, 2, 1];
     const HOME: [u8; 4] = [192, 0, 2, 2];
+    const SOON: Duration = Duration::from_secs(5);
+    const ONE_CHECK: Duration = Duration::from_millis(10);
 
     fn limits(per_account: u32, per_address: u32) -> Limits {
         let [per_account, per_address] = [per_account, per_address].map(|it| NonZeroU32::new(it).unwrap());
@@ -128,7 +135,12 @@ mod tests {
         from: [u8; 4],
         known: bool,
     ) -> Result<Attempt<'a>, RetryAfter> {
-        limits.admit(LoginName::new(name), Network::of(from.into()), async || Ok(known)).await
+        let (name, network) = (LoginName::new(name), Network::of(from.into()));
+        limits.admit(name, network, async || Ok(known), Deadline::within(SOON)).await
+    }
+
+    async fn admit_user(limits: &Limits, from: [u8; 4]) -> Result<Attempt<'_>, RetryAfter> {
+        limits.admit_user(Id::from_uuid(Uuid::nil()), Network::of(from.into()), Deadline::within(SOON)).await
     }
 
     /// How many of ten wrong guesses are let through.
@@ -184,41 +196,71 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn guesses_at_once_are_no_more_than_one_after_the_other() {
-        for limits in [limits(3, 100), limits(100, 3)] {
-            let mut open = Vec::new();
-            for _ in 0..10 {
-                open.extend(admit(&limits, "ada@example.com", OFFICE, false).await.ok());
-            }
-            assert_eq!(open.len(), 3);
-            drop(open);
-            let refused = admit(&limits, "ada@example.com", OFFICE, false).await;
-            assert!(refused.is_err(), "leaving takes nothing back");
+    async fn right_passwords_at_once_all_get_in() {
+        for limits in [limits(1, 100), limits(100, 1)] {
+            let log_in = || async {
+                let attempt = admit(&limits, "ada@example.com", OFFICE, false).await?;
+                sleep(ONE_CHECK).await;
+                attempt.forgiven();
+                Ok::<(), RetryAfter>(())
+            };
+            assert_eq!(join_all((0..300).map(|_| log_in())).await, [Ok(()); 300]);
         }
     }
 
     #[tokio::test(start_paused = true)]
+    async fn guesses_at_once_are_no_more_than_one_after_the_other() {
+        for limits in [limits(3, 100), limits(100, 3)] {
+            let guess = || async {
+                let attempt = admit(&limits, "ada@example.com", OFFICE, false).await;
+                sleep(ONE_CHECK).await;
+                attempt.is_ok()
+            };
+            let admitted = join_all((0..10).map(|_| guess())).await;
+            assert_eq!(admitted.iter().filter(|it| **it).count(), 3, "leaving takes nothing back");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_others_is_refused_at_the_deadline() {
+        let limits = limits(1, 100);
+        let _open = admit(&limits, "ada@example.com", HOME, false).await.unwrap();
+        let begun = Instant::now();
+        let refused = admit(&limits, "ada@example.com", OFFICE, false).await.unwrap_err();
+        assert_eq!((refused, begun.elapsed()), (RetryAfter(ACCOUNT_INTERVAL), SOON));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_leaves_before_its_turn_has_guessed_nothing() {
+        let limits = limits(1, 1);
+        let _open = admit(&limits, "ada@example.com", HOME, false).await.unwrap();
+        let waits = admit(&limits, "ada@example.com", OFFICE, false);
+        timeout(ONE_CHECK, waits).await.unwrap_err();
+        assert_eq!(guesses(&limits, "grace@example.com", OFFICE).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_refused_for_the_sake_of_the_account_costs_its_network_nothing() {
-        let (limits, user, office) = (limits(1, 3), Id::from_uuid(Uuid::nil()), Network::of(OFFICE.into()));
+        let limits = limits(1, 3);
         guesses(&limits, "ada@example.com", OFFICE).await;
-        drop(limits.admit_user(user, office).unwrap());
+        drop(admit_user(&limits, OFFICE).await.unwrap());
         for _ in 0..10 {
-            assert!(limits.admit_user(user, office).is_err());
+            assert!(admit_user(&limits, OFFICE).await.is_err());
             assert!(admit(&limits, "ada@example.com", OFFICE, false).await.is_err());
-            let unread = limits
-                .admit(LoginName::new("ada@example.com"), office, async || Err(RetryAfter(ACCOUNT_INTERVAL)));
-            assert!(unread.await.is_err());
+            let (name, network) = (LoginName::new("ada@example.com"), Network::of(OFFICE.into()));
+            let unread = async || Err(RetryAfter(ACCOUNT_INTERVAL));
+            assert!(limits.admit(name, network, unread, Deadline::within(SOON)).await.is_err());
         }
         assert_eq!(guesses(&limits, "grace@example.com", OFFICE).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_user_who_is_logged_in_guesses_no_more_often() {
-        let (limits, user) = (limits(3, 100), Id::from_uuid(Uuid::nil()));
+        let limits = limits(3, 100);
         for _ in 0..3 {
-            drop(limits.admit_user(user, Network::of(OFFICE.into())).unwrap());
+            drop(admit_user(&limits, OFFICE).await.unwrap());
         }
-        let refused = limits.admit_user(user, Network::of(HOME.into()));
+        let refused = admit_user(&limits, HOME).await;
         assert_eq!(refused.map(drop), Err(RetryAfter(ACCOUNT_INTERVAL)));
     }
 }

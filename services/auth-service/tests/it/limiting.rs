@@ -1,6 +1,7 @@
 use std::num::NonZeroU32;
 
 use auth_service::config::Failures;
+use futures_util::future::join_all;
 use http::StatusCode;
 
 use crate::client::{Answer, Client, PASSWORD};
@@ -105,6 +106,18 @@ async fn successes_cost_nothing() {
         for _ in 0..20 {
             client.log_in(&email).await;
         }
+        assert_eq!(guess(&client, &email).await.0, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn successes_at_once_cost_nothing_either() {
+    limited(1, 1, async |world| {
+        let (client, email) = (world.client(), world.email());
+        client.register(&email).await;
+        let answers = join_all((0..20).map(|_| client.try_log_in(&email, PASSWORD))).await;
+        assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [StatusCode::OK; 20]);
         assert_eq!(guess(&client, &email).await.0, 1);
     })
     .await;
