@@ -72,7 +72,7 @@ impl<K: Hash + Eq + Clone> Charges<K> {
             };
             let retry_after = refused.retry_after;
             let one_is_closed = refused.one_is_closed.ok_or(retry_after)?;
-            deadline.bound(one_is_closed).await.map_err(|_| retry_after)?;
+            deadline.bound(one_is_closed).await.or(Err(retry_after))?;
         }
     }
 }
