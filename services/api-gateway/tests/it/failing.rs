@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use tokio::time::Instant;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
 
 use crate::town::Town;
 
@@ -43,18 +44,32 @@ async fn a_service_that_is_away_costs_its_own_paths_only() {
         }
         assert_eq!((reply.problem().0, reply.header("retry-after")), (503, Some("1")));
         assert_eq!(town.get("/auth/echo", "").await.status(), 200);
-        let health = async {
-            loop {
-                let told = town.get("/health", "").await.json();
-                if told["services"]["user-service"] != "ok" {
-                    return told;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        };
-        let told = health.await;
-        assert_eq!(told["services"]["auth-service"], "ok", "{told}");
+        let mut reply = town.get("/health", "").await;
+        while reply.json()["services"]["user-service"] == "ok" {
+            sleep(Duration::from_millis(100)).await;
+            reply = town.get("/health", "").await;
+        }
+        assert_eq!(reply.status(), 200, "it serves all else");
+        let told = reply.json();
+        let auth_service = &told["services"]["auth-service"];
+        assert_eq!((&told["status"], auth_service), (&json!("degraded"), &json!("ok")), "{told}");
         assert!(!told.to_string().contains("127.0.0.1"), "no addresses: {told}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_the_platform_is_is_told_to_anybody_who_asks_by_get_or_head_and_kept_by_nobody() {
+    Town::tell(async |town| {
+        let told = town.get("/health", "").await;
+        assert_eq!((told.status(), told.header("cache-control")), (200, Some("no-store")));
+        let services = json!({"auth-service": "ok", "user-service": "ok"});
+        assert_eq!(told.json(), json!({"status": "ok", "services": services}));
+        let mut visitor = town.visitor().await;
+        visitor.send("HEAD /health HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(visitor.reply_to("HEAD").await.status(), 200);
+        let refused = town.ask("POST", "/health", "", "{}").await;
+        assert_eq!((refused.problem().0, refused.header("allow")), (405, Some("GET, HEAD")));
     })
     .await;
 }
