@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use runtime::Random;
 use tokio::time::Instant;
-use types::{Classify, ErrorClass};
 
-use crate::Quota;
+use crate::{Quota, RetryAfter};
 
 /// Limits how often each key, such as an address or an account, may do something: the generic cell rate algorithm
 /// (GCRA, of ITU-T I.371), which keeps one number for each key.
@@ -33,27 +32,6 @@ pub struct KeyedLimiter<K> {
 struct Debt<K> {
     key: K,
     paid_off: u64,
-}
-
-/// It is too much now; it will be allowed after this time, if nothing comes between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too often, the next time is in {} s", self.seconds())]
-pub struct RetryAfter(
-    /// How long to wait.
-    pub Duration,
-);
-
-impl RetryAfter {
-    /// In whole seconds and never too few, as the header `retry-after` wants it.
-    pub fn seconds(self) -> u64 {
-        self.0.as_secs() + u64::from(self.0.subsec_nanos() > 0)
-    }
-}
-
-impl Classify for RetryAfter {
-    fn class(&self) -> ErrorClass {
-        ErrorClass::TooMany
-    }
 }
 
 /// Enough that a set overflows only when the keys that are kept are more than half of all that may be.

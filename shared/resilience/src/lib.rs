@@ -1,10 +1,17 @@
 //! Mechanisms that keep a service well under load and failure. They know time by tokio's clock alone, so that tests
 //! pause it and a simulation drives it.
 
+mod circuit_breaker;
 mod keyed_bulkhead;
 mod keyed_limiter;
+mod percent;
 mod quota;
+mod retry_after;
+mod window;
 
+pub use circuit_breaker::{BreakerConfig, Change, CircuitBreaker, Open, Permit, State, Verdict};
 pub use keyed_bulkhead::{Entered, KeyedBulkhead};
-pub use keyed_limiter::{KeyedLimiter, RetryAfter};
+pub use keyed_limiter::KeyedLimiter;
+pub use percent::Percent;
 pub use quota::Quota;
+pub use retry_after::RetryAfter;

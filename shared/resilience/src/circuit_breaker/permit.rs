@@ -1,0 +1,48 @@
+use super::{Change, CircuitBreaker, Verdict};
+
+/// Leave for one call, from [`CircuitBreaker::try_enter`]. It borrows nothing and may be kept beside whatever owns the
+/// breaker.
+#[derive(Debug)]
+#[must_use = "what came of the call is told by `leave`"]
+pub struct Permit {
+    generation: u64,
+    /// Of a trial alone: there is one of them, and it has to come back.
+    trial: Option<CircuitBreaker>,
+    change: Option<Change>,
+}
+
+impl Permit {
+    pub(super) fn of_closed(generation: u64) -> Self {
+        Self { generation, trial: None, change: None }
+    }
+
+    pub(super) fn of_trial(generation: u64, breaker: &CircuitBreaker, change: Option<Change>) -> Self {
+        Self { generation, trial: Some(breaker.clone()), change }
+    }
+
+    /// Whether the breaker is half-open and this is its one trial.
+    pub fn is_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// The change of state that came with it, for logs and metrics.
+    pub fn change(&self) -> Option<Change> {
+        self.change
+    }
+
+    /// Its generation; dropping what is left of it has no effect.
+    pub(super) fn spent(mut self) -> u64 {
+        self.trial = None;
+        self.generation
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(breaker) = self.trial.take() {
+            let permit = Self::of_closed(self.generation);
+            // A trial of which nothing was learnt changes no state.
+            breaker.leave(permit, Verdict::Nothing);
+        }
+    }
+}
