@@ -7,6 +7,7 @@ mod keyed_limiter;
 mod percent;
 mod quota;
 mod retry_after;
+mod retry_budget;
 mod window;
 
 pub use circuit_breaker::{BreakerConfig, Change, CircuitBreaker, Open, Permit, State, Verdict};
@@ -15,3 +16,4 @@ pub use keyed_limiter::KeyedLimiter;
 pub use percent::Percent;
 pub use quota::Quota;
 pub use retry_after::RetryAfter;
+pub use retry_budget::{Backoff, RetryBudget, RetryBudgetConfig};
