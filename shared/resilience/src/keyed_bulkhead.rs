@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Keeps each of many, such as clients, from taking up what all of them share: so much of each key at once and no more
-/// (the bulkhead of Nygard, "Release It!"). It remembers the keys of which something is under way. Clones are the same.
+/// (the bulkhead of Nygard, "Release It!"). Nobody waits, unlike at a [`Bulkhead`](crate::Bulkhead), which guards one
+/// caller from one callee. It remembers the keys of which something is under way. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct KeyedBulkhead<K>(Arc<Shared<K>>);
 

@@ -1,6 +1,7 @@
 //! Mechanisms that keep a service well under load and failure. They know time by tokio's clock alone, so that tests
 //! pause it and a simulation drives it.
 
+mod bulkhead;
 mod circuit_breaker;
 mod keyed_bulkhead;
 mod keyed_limiter;
@@ -10,6 +11,7 @@ mod retry_after;
 mod retry_budget;
 mod window;
 
+pub use bulkhead::{Bulkhead, BulkheadConfig, BulkheadError, Place};
 pub use circuit_breaker::{BreakerConfig, Change, CircuitBreaker, Open, Permit, State, Verdict};
 pub use keyed_bulkhead::{Entered, KeyedBulkhead};
 pub use keyed_limiter::KeyedLimiter;
