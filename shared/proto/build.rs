@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use prost::Message as _;
+use prost_types::method_options::IdempotencyLevel;
+use prost_types::{FileDescriptorSet, MethodDescriptorProto, MethodOptions};
 
 const ROOT: &str = "proto";
 
@@ -31,10 +33,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     )]
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    fs::write(out.join("repeatable.rs"), format!("[{}]", repeatable(&descriptors).join(", ")))?;
     tonic_prost_build::configure()
         // Without it a client cannot dial by itself, past mTLS.
         .build_transport(false)
         .skip_debug(SECRET)
         .compile_fds(descriptors)?;
     Ok(())
+}
+
+/// The paths, in quotes, of the methods whose contract says that doing them twice is as good as once.
+fn repeatable(descriptors: &FileDescriptorSet) -> Vec<String> {
+    let mut paths = Vec::new();
+    for file in &descriptors.file {
+        for service in &file.service {
+            let repeatable = service.method.iter().filter(|method| {
+                let level = method.options.as_ref().map(MethodOptions::idempotency_level);
+                level.is_some_and(|level| level != IdempotencyLevel::IdempotencyUnknown)
+            });
+            let path = |method: &MethodDescriptorProto| {
+                format!("{:?}", format!("/{}.{}/{}", file.package(), service.name(), method.name()))
+            };
+            paths.extend(repeatable.map(path));
+        }
+    }
+    paths.sort_unstable();
+    paths
 }

@@ -213,9 +213,14 @@ impl Inbound {
         extensions.insert(trace);
         extensions.insert(deadline);
         extensions.insert(route);
-        let handled = stack.contain(router.clone().call(request));
+        let handled = service_client::watch_calls(stack.contain(router.clone().call(request)));
         match deadline.bound(handled).await {
-            Ok(handled) => handled.map(|Ok(response)| response),
+            Ok((handled, others_failed)) => handled.map(|Ok(mut response)| {
+                if others_failed {
+                    service_client::forbid_retry(response.headers_mut());
+                }
+                response
+            }),
             Err(_elapsed) => Err(Problem::new(
                 ErrorClass::Unknown,
                 "the deadline passed while the request was being worked on; it may have taken effect",

@@ -3,9 +3,11 @@
 
 mod generated;
 mod redacted;
+mod repeatable;
 pub mod status;
 
 pub use generated::{flotilla, userservice};
+pub use repeatable::is_repeatable;
 
 /// Every contract of this crate as a `google.protobuf.FileDescriptorSet`, for gRPC server reflection.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -133,6 +133,11 @@ impl CircuitBreaker {
         self.0.closed.load(Ordering::Acquire) != NOT_CLOSED || self.0.inner().phase.lets_in()
     }
 
+    /// Whether it is closed, which is all that there is to know of most breakers most of the time.
+    pub fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire) != NOT_CLOSED
+    }
+
     /// Gives a permit back with what came of its call, and tells whether that changed the state.
     pub fn leave(&self, permit: Permit, verdict: Verdict) -> Option<Change> {
         let mut inner = self.0.inner();

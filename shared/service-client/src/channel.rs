@@ -6,13 +6,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use discovery::Endpoints;
+use discovery::{Endpoint, Endpoints};
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
 use runtime::Deadline;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
@@ -20,9 +20,13 @@ use tower::Service;
 pub use self::answered::Answered;
 use self::line::{Line, Taken};
 use crate::dialer::Dialer;
-use crate::instances::{Instance, Instances};
+use crate::edge::{Attempts, Came, Edge};
+use crate::instances::{Instances, Search, Sending};
+use crate::kept::{Kept, Sent};
 use crate::request::Call;
-use crate::{SendError, timeout};
+use crate::told::{self, Told};
+use crate::waiting::{Waited, wait};
+use crate::{EdgeStatus, SendError, timeout};
 
 /// The internal API of a service, for the clients that tonic makes: `UserServiceClient::new(channel)`. Clones share
 /// its connections.
@@ -33,6 +37,7 @@ use crate::{SendError, timeout};
 pub struct Channel(Arc<Shared>);
 
 struct Shared {
+    edge: Edge,
     dialer: Dialer,
     authority: Authority,
     instances: Instances<Line>,
@@ -42,10 +47,16 @@ struct Shared {
 const MOST_TRIES: usize = 3;
 
 impl Channel {
-    pub(crate) fn new(dialer: Dialer, endpoints: watch::Receiver<Endpoints>) -> Self {
+    pub(crate) fn new(edge: Edge, dialer: Dialer, endpoints: watch::Receiver<Endpoints>) -> Self {
         let authority = Authority::try_from(dialer.service.as_str()).expect("a service's name is a host's");
-        let instances = Instances::new(&dialer.service, endpoints, |endpoint| endpoint.grpc);
-        Self(Arc::new(Shared { dialer, authority, instances }))
+        let (service, random) = (&dialer.service, dialer.random());
+        let address = |endpoint: &Endpoint| endpoint.grpc;
+        let instances = Instances::new(service, endpoints, address, edge.breaker(), random);
+        Self(Arc::new(Shared { edge, dialer, authority, instances }))
+    }
+
+    pub(crate) fn status(&self) -> EdgeStatus {
+        self.0.edge.status("grpc", self.0.instances.status())
     }
 }
 
@@ -55,34 +66,84 @@ impl Shared {
         if let Some(trace) = trace {
             trace.inject(request.headers_mut());
         }
+        let path = request.uri().path();
+        let lane = self.edge.lane(path);
+        let deadline = lane.within(deadline);
+        // Whoever listens to a stream begins again by itself when that ends, and so when it does not begin.
+        let may_be_repeated = whole && proto::is_repeatable(path);
         self.address(&mut request);
+        let mut attempts = self.edge.begin(lane, deadline, may_be_repeated).await?;
+        let (head, body) = request.into_parts();
+        let body = Kept::new(body, whole && attempts.may_go_on());
+        let mut search = self.instances.search();
+        loop {
+            let request = Request::from_parts(head.clone(), body.next());
+            let came = self.attempt(request, deadline, whole, &mut search, &mut attempts).await;
+            if let Some(outcome) = attempts.after(came, whole && body.can_be_sent()).await {
+                return outcome;
+            }
+        }
+    }
+
+    /// Sends it once.
+    async fn attempt(
+        &self,
+        mut request: Request<Sent<Body>>,
+        deadline: Deadline,
+        whole: bool,
+        search: &mut Search<'_, Line>,
+        attempts: &mut Attempts<'_>,
+    ) -> Came<Response<Answered>> {
         let mut tries = 1;
         loop {
-            let (instance, mut taken) = self.take(deadline).await?;
-            timeout::write_grpc(request.headers_mut(), deadline)?;
-            let began = Instant::now();
-            let answer = deadline.bound(taken.send(request)).await;
-            let line = &instance.connections;
-            match answer {
-                Ok(Ok(response)) => {
-                    taken.heard();
+            let (sending, mut taken) = match self.take(search, deadline).await {
+                Ok(taken) => taken,
+                Err(error) => return Came::Failure(error),
+            };
+            if let Err(spent) = timeout::write_grpc(request.headers_mut(), deadline) {
+                return Came::Failure(spent);
+            }
+            let may_leave = || search.has_others() && attempts.may_leave();
+            let waited = wait(taken.send(request), deadline, &sending, may_leave).await;
+            let (addr, line) = (sending.instance.addr, &sending.instance.connections);
+            match waited {
+                Waited::For(Ok(response)) => {
+                    let Told { verdict, refusal } = told::by_grpc(response.headers());
+                    sending.answered(verdict);
                     let until = whole.then_some(deadline);
-                    return Ok(response.map(|body| Answered::new(body, until, taken)));
+                    let answer = response.map(|body| Answered::new(body, until, taken));
+                    let Some(refusal) = refusal else { return Came::Answer(answer) };
+                    return Came::Refusal(answer, search.after_refusal(addr, refusal));
                 }
-                Ok(Err(mut failed)) => {
-                    line.forget(&taken);
+                Waited::For(Err(mut failed)) => {
+                    line.give_up(&taken);
                     match failed.take_message() {
                         Some(unsent) if tries < MOST_TRIES => (request, tries) = (unsent, tries + 1),
-                        Some(_) => return Err(SendError::Unsent(failed.into_error())),
-                        None => return Err(self.dialer.broken(failed.into_error())),
+                        Some(_) => return Came::Failure(SendError::Unsent(failed.into_error())),
+                        None => return self.lost(failed.into_error(), sending, search),
                     }
                 }
-                Err(_elapsed) => {
-                    line.doubt(&taken, began);
-                    return Err(SendError::Late);
+                Waited::InVain => {
+                    line.give_up(&taken);
+                    search.left(sending);
+                    return Came::Failure(SendError::Silent);
+                }
+                Waited::TooLong => {
+                    if sending.instance.heard.nothing_since(sending.began()) {
+                        line.give_up(&taken);
+                    }
+                    sending.late();
+                    return Came::Failure(SendError::Late);
                 }
             }
         }
+    }
+
+    fn lost<T>(&self, error: hyper::Error, sending: Sending<Line>, search: &mut Search<'_, Line>) -> Came<T> {
+        let error = self.dialer.broken(error);
+        search.elsewhere(sending.instance.addr, Duration::ZERO);
+        sending.broken(&error);
+        Came::Failure(error)
     }
 
     /// HTTP/2 wants the whole address, of which tonic's clients know the path.
@@ -93,19 +154,22 @@ impl Shared {
     }
 
     /// A place on a connection to an instance.
-    async fn take(&self, deadline: Deadline) -> Result<(Arc<Instance<Line>>, Taken), SendError> {
-        let mut search = self.instances.search();
+    async fn take(
+        &self,
+        search: &mut Search<'_, Line>,
+        deadline: Deadline,
+    ) -> Result<(Sending<Line>, Taken), SendError> {
         loop {
-            let instance = search.next()?;
-            let turn_by = search.turn_by(deadline);
+            let mut sending = search.next()?;
+            let (instance, turn_by) = (&sending.instance, search.turn_by(deadline));
             match instance.connections.get(&self.dialer, instance.addr, deadline, turn_by).await {
                 Ok(open) => {
-                    instance.reached();
                     let taken = deadline.bound(open.take()).await.or(Err(SendError::Spent))?;
-                    return Ok((instance, taken));
+                    sending.connected();
+                    return Ok((sending, taken));
                 }
                 Err(_) if deadline.has_passed() => return Err(SendError::Spent),
-                Err(error) => search.failed(&instance, error),
+                Err(error) => search.unreached(sending, error),
             }
         }
     }

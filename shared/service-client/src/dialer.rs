@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hyper::rt::Executor;
-use runtime::{Deadline, Env, Io};
+use runtime::{Deadline, Env, Io, Random};
 use service_auth::{Alpn, Identity, SpiffeId, TlsError, TrustDomain};
 use tokio_util::sync::CancellationToken;
 use types::{Classify, ErrorClass, ServiceName};
@@ -86,6 +86,10 @@ impl Dialer {
             identity: identity.clone(),
             closing: closing.clone(),
         }
+    }
+
+    pub(crate) fn random(&self) -> &Random {
+        &self.env.random
     }
 
     /// What `connect` gives in the time that one instance has.

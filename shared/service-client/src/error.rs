@@ -2,6 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use resilience::{BulkheadError, Open};
 use tonic::Status;
 use types::{Classify, ErrorClass, FieldError, ServiceName};
 
@@ -21,6 +22,14 @@ pub enum SendError {
         /// Why not the last one that was tried.
         source: Arc<ConnectError>,
     },
+    /// The circuit breaker of every instance is open.
+    #[error("no instance of {service} has answered lately")]
+    Open {
+        /// Which service.
+        service: ServiceName,
+        /// When the first of them is tried again.
+        source: Open,
+    },
     /// Every instance is taken up by other requests, and as many as may wait do so already.
     #[error("the instances of {0} are taken up by other requests")]
     Full(ServiceName),
@@ -36,6 +45,9 @@ pub enum SendError {
     /// The deadline passed before the answer.
     #[error("the deadline passed before the answer; it may have taken effect")]
     Late,
+    /// The instance said nothing to anybody for so long that the request was given up.
+    #[error("the instance that was asked has fallen silent; it may have taken effect")]
+    Silent,
     /// The connection was lost before the answer, or with only a part of it.
     #[error("the connection was lost before the answer; it may have taken effect")]
     Lost(#[source] hyper::Error),
@@ -45,6 +57,18 @@ pub enum SendError {
 }
 
 impl SendError {
+    pub(crate) fn crowded(service: &ServiceName, error: BulkheadError) -> Self {
+        match error {
+            BulkheadError::Full => Self::Full(service.clone()),
+            BulkheadError::Late => Self::Spent,
+        }
+    }
+
+    /// Whether it says something of one instance, so that another may do better.
+    pub(crate) fn is_of_an_instance(&self) -> bool {
+        matches!(self, Self::Unsent(_) | Self::Refused(_) | Self::Silent | Self::Lost(_))
+    }
+
     /// From an error that came when the request may have been on its way.
     pub(crate) fn after_sending(error: hyper::Error) -> Self {
         let http2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
@@ -65,11 +89,12 @@ impl Classify for SendError {
         match self {
             Self::Nobody(_)
             | Self::Unreached { .. }
+            | Self::Open { .. }
             | Self::Full(_)
             | Self::Spent
             | Self::Unsent(_)
             | Self::Refused(_) => ErrorClass::Unavailable,
-            Self::Late | Self::Lost(_) => ErrorClass::Unknown,
+            Self::Late | Self::Silent | Self::Lost(_) => ErrorClass::Unknown,
             Self::Body(_) => ErrorClass::Invalid,
         }
     }

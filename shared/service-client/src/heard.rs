@@ -26,6 +26,6 @@ impl Heard {
 
     /// Whether there was no sign since `began`.
     pub(crate) fn nothing_since(&self, began: Instant) -> bool {
-        self.made + Duration::from_micros(self.last.load(Ordering::Relaxed)) < began
+        self.made + Duration::from_micros(self.last.load(Ordering::Relaxed)) <= began
     }
 }

@@ -1,30 +1,43 @@
 mod pool;
 mod proxied;
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use discovery::Endpoints;
+use bytes::Bytes;
+use discovery::{Endpoint, Endpoints};
 use futures_util::future::select_all;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderValue, Request, Response, Uri, Version};
+use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
 use http_body::Body;
 use runtime::Deadline;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::Instant;
 
 use self::pool::{Connection, Lease, Pool, Turn};
 pub use self::proxied::Proxied;
 use crate::dialer::Dialer;
-use crate::instances::{Instance, Instances, Search};
-use crate::{ConnectError, SendError, timeout};
+use crate::edge::{Attempts, Came, Edge, Lane, Terms};
+use crate::instances::{Instance, Instances, Nowhere, Search, Sending};
+use crate::kept::{Kept, Sent};
+use crate::told::{self, Told};
+use crate::waiting::{Waited, wait};
+use crate::{BoxError, ConnectError, EdgeStatus, SendError, timeout};
 
 /// The edge API of a service, for whoever passes requests on to it: HTTP/1.1, a connection for each request and then
-/// for the next one. Bodies stream both ways. Clones share its connections.
-pub struct HttpClient<B>(Arc<Shared<B>>);
+/// for the next one. Bodies stream both ways; of a request, as much is kept as it takes to send a small one again.
+/// Clones share its connections.
+///
+/// What may have had an effect is sent again where HTTP calls its method idempotent (RFC 9110, section 9.2.2) or the
+/// request has an `Idempotency-Key`.
+pub struct HttpClient<B> {
+    shared: Arc<Shared<B>>,
+    /// Terms of its own, if any.
+    lane: Option<Arc<Lane>>,
+}
 
 struct Shared<B> {
+    edge: Edge,
     dialer: Dialer,
     host: HeaderValue,
     instances: Instances<Pool<B>>,
@@ -37,20 +50,33 @@ const MOST_TRIES: usize = 3;
 /// after about one answer. More would wait longer than their callers do.
 const MOST_WAITING: usize = 500;
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 impl<B> HttpClient<B> {
-    pub(crate) fn new(dialer: Dialer, endpoints: watch::Receiver<Endpoints>) -> Self {
-        let host =
-            HeaderValue::from_str(dialer.service.as_str()).expect("a service's name is a header value");
-        let instances = Instances::new(&dialer.service, endpoints, |endpoint| endpoint.http);
-        Self(Arc::new(Shared { dialer, host, instances, waiting: Semaphore::new(MOST_WAITING) }))
+    pub(crate) fn new(edge: Edge, dialer: Dialer, endpoints: watch::Receiver<Endpoints>) -> Self {
+        let service = &dialer.service;
+        let host = HeaderValue::from_str(service.as_str()).expect("a service's name is a header value");
+        let address = |endpoint: &Endpoint| endpoint.http;
+        let instances = Instances::new(service, endpoints, address, edge.breaker(), dialer.random());
+        let waiting = Semaphore::new(MOST_WAITING);
+        Self { shared: Arc::new(Shared { edge, dialer, host, instances, waiting }), lane: None }
+    }
+
+    pub(crate) fn status(&self) -> EdgeStatus {
+        self.shared.edge.status("http", self.shared.instances.status())
+    }
+
+    /// The same, for requests on `terms` of their own, with a bulkhead of their own.
+    #[must_use]
+    pub fn on(&self, terms: Terms) -> Self {
+        Self { lane: Some(Arc::new(Lane::new(terms))), ..self.clone() }
     }
 }
 
 impl<B> HttpClient<B>
 where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
 {
     /// Sends `request` to an instance, which is told the deadline and must begin its answer by then. Dropping the
     /// future or the answer's body ends the exchange at the other end too.
@@ -62,26 +88,20 @@ where
         request: Request<B>,
         deadline: Deadline,
     ) -> Result<Response<Proxied<B>>, SendError> {
-        let mut request = self.0.addressed(request);
-        let mut tries = 1;
+        let shared = &*self.shared;
+        let lane = self.lane.as_deref().unwrap_or_else(|| shared.edge.lane(request.uri().path()));
+        let deadline = lane.within(deadline);
+        let may_be_repeated =
+            request.method().is_idempotent() || request.headers().contains_key(IDEMPOTENCY_KEY);
+        let mut attempts = shared.edge.begin(lane, deadline, may_be_repeated).await?;
+        let (head, body) = shared.addressed(request).into_parts();
+        let body = Kept::new(body, attempts.may_go_on());
+        let mut search = shared.instances.search();
         loop {
-            let mut lease = self.0.lease(deadline).await?;
-            timeout::write_http(request.headers_mut(), deadline)?;
-            let began = Instant::now();
-            match deadline.bound(lease.send(request)).await {
-                Ok(Ok(response)) => {
-                    lease.heard();
-                    return Ok(response.map(|body| Proxied::new(body, lease)));
-                }
-                Ok(Err(mut failed)) => match failed.take_message() {
-                    Some(unsent) if tries < MOST_TRIES => (request, tries) = (unsent, tries + 1),
-                    Some(_) => return Err(SendError::Unsent(failed.into_error())),
-                    None => return Err(self.0.dialer.broken(failed.into_error())),
-                },
-                Err(_elapsed) => {
-                    lease.doubt(began);
-                    return Err(SendError::Late);
-                }
+            let request = Request::from_parts(head.clone(), body.next());
+            let came = shared.attempt(request, deadline, &mut search, &mut attempts).await;
+            if let Some(outcome) = attempts.after(came, body.can_be_sent()).await {
+                return outcome;
             }
         }
     }
@@ -89,9 +109,8 @@ where
 
 impl<B> Shared<B>
 where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
 {
     /// As HTTP/1.1 wants it from whoever is no proxy to the callee: the path alone, and the callee's own name. A body
     /// is announced, as hyper leaves out those of unknown length where the method seldom has one.
@@ -110,17 +129,77 @@ where
         request
     }
 
-    /// A connection to an instance, for one exchange.
-    async fn lease(&self, deadline: Deadline) -> Result<Lease<B>, SendError> {
-        let mut search = self.instances.search();
+    /// Sends it once.
+    async fn attempt(
+        &self,
+        mut request: Request<Sent<B>>,
+        deadline: Deadline,
+        search: &mut Search<'_, Pool<B>>,
+        attempts: &mut Attempts<'_>,
+    ) -> Came<Response<Proxied<B>>> {
+        let mut tries = 1;
         loop {
-            let (instance, place) = self.place(&search, deadline).await?;
+            let (sending, mut lease) = match self.lease(search, deadline).await {
+                Ok(leased) => leased,
+                Err(error) => return Came::Failure(error),
+            };
+            if let Err(spent) = timeout::write_http(request.headers_mut(), deadline) {
+                return Came::Failure(spent);
+            }
+            let may_leave = || search.has_others() && attempts.may_leave();
+            let waited = wait(lease.send(request), deadline, &sending, may_leave).await;
+            let addr = sending.instance.addr;
+            match waited {
+                Waited::For(Ok(response)) => {
+                    let Told { verdict, refusal } = told::by_http(response.status(), response.headers());
+                    sending.answered(verdict);
+                    let answer = response.map(|body| Proxied::new(body, lease));
+                    let Some(refusal) = refusal else { return Came::Answer(answer) };
+                    return Came::Refusal(answer, search.after_refusal(addr, refusal));
+                }
+                Waited::For(Err(mut failed)) => match failed.take_message() {
+                    Some(unsent) if tries < MOST_TRIES => (request, tries) = (unsent, tries + 1),
+                    Some(_) => return Came::Failure(SendError::Unsent(failed.into_error())),
+                    None => {
+                        let error = self.dialer.broken(failed.into_error());
+                        search.elsewhere(addr, Duration::ZERO);
+                        sending.broken(&error);
+                        return Came::Failure(error);
+                    }
+                },
+                Waited::InVain => {
+                    search.left(sending);
+                    return Came::Failure(SendError::Silent);
+                }
+                Waited::TooLong => {
+                    if sending.instance.heard.nothing_since(sending.began()) {
+                        sending.instance.connections.give_up_since(sending.began());
+                    }
+                    sending.late();
+                    return Came::Failure(SendError::Late);
+                }
+            }
+        }
+    }
+
+    /// A connection to an instance, for one exchange.
+    async fn lease(
+        &self,
+        search: &mut Search<'_, Pool<B>>,
+        deadline: Deadline,
+    ) -> Result<(Sending<Pool<B>>, Lease<B>), SendError> {
+        loop {
+            let (mut sending, place) = self.place(search, deadline).await?;
             // Without time for an answer no connection is taken from those who have it.
             timeout::millis(deadline)?;
-            match self.connection(&instance, deadline, search.turn_by(deadline)).await {
-                Ok(connection) => return Ok(Lease::new(connection, instance, place)),
+            match self.connection(&sending.instance, deadline, search.turn_by(deadline)).await {
+                Ok(connection) => {
+                    sending.connected();
+                    let lease = Lease::new(connection, Arc::clone(&sending.instance), place);
+                    return Ok((sending, lease));
+                }
                 Err(_) if deadline.has_passed() => return Err(SendError::Spent),
-                Err(error) => search.failed(&instance, Arc::new(error)),
+                Err(error) => search.unreached(sending, Arc::new(error)),
             }
         }
     }
@@ -130,17 +209,22 @@ where
         &self,
         search: &Search<'_, Pool<B>>,
         deadline: Deadline,
-    ) -> Result<(Arc<Instance<Pool<B>>>, OwnedSemaphorePermit), SendError> {
-        let full = match search.next_with(Pool::place_now) {
-            Ok(found) => return Ok(found),
-            Err(full) if full.is_empty() => return Err(search.nobody()),
-            Err(full) => full,
-        };
-        let _waiting =
-            self.waiting.try_acquire().map_err(|_full| SendError::Full(self.dialer.service.clone()))?;
-        let first = select_all(full.iter().map(|instance| Box::pin(instance.connections.place())));
-        let (place, freed, _) = deadline.bound(first).await.or(Err(SendError::Spent))?;
-        Ok((Arc::clone(&full[freed]), place))
+    ) -> Result<(Sending<Pool<B>>, OwnedSemaphorePermit), SendError> {
+        loop {
+            let full = match search.next_with(Pool::place_now) {
+                Ok(found) => return Ok(found),
+                Err(Nowhere::Error(error)) => return Err(error),
+                Err(Nowhere::Full(full)) => full,
+            };
+            let _waiting =
+                self.waiting.try_acquire().map_err(|_full| SendError::Full(self.dialer.service.clone()))?;
+            let first = select_all(full.iter().map(|instance| Box::pin(instance.connections.place())));
+            let (place, freed, _) = deadline.bound(first).await.or(Err(SendError::Spent))?;
+            // Its breaker may have opened meanwhile.
+            if let Some(sending) = search.enter(&full[freed]) {
+                return Ok((sending, place));
+            }
+        }
     }
 
     /// A connection to `instance`, which is new unless one comes back before there could be.
@@ -154,9 +238,7 @@ where
             Turn::Over(connection) => Ok(connection),
             Turn::ToConnect(_handshake) => {
                 let connection = pool::connect(&self.dialer, instance.addr);
-                let connection = self.dialer.in_time(deadline, connection).await?;
-                instance.reached();
-                Ok(connection)
+                self.dialer.in_time(deadline, connection).await
             }
         }
     }
@@ -164,12 +246,12 @@ where
 
 impl<B> Clone for HttpClient<B> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { shared: Arc::clone(&self.shared), lane: self.lane.clone() }
     }
 }
 
 impl<B> fmt::Debug for HttpClient<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HttpClient").field(&self.0.dialer.service).finish()
+        f.debug_tuple("HttpClient").field(&self.shared.dialer.service).finish()
     }
 }

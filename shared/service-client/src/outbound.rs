@@ -1,27 +1,55 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use discovery::Discover;
+use http_body::Body;
 use runtime::Env;
 use service_auth::{Identity, TrustDomain};
+use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 use types::ServiceName;
 
 use crate::dialer::Dialer;
-use crate::{Channel, HttpClient};
+use crate::edge::{Edge, Edges, Terms};
+use crate::metrics::OutboundMetrics;
+use crate::{Channel, HttpClient, InstanceStatus};
 
 /// All that a process sends to other services. Clones share its connections.
 #[derive(Clone)]
 pub struct Outbound(Arc<Shared>);
 
 struct Shared {
+    way: Way,
+    channels: Mutex<BTreeMap<ServiceName, Channel>>,
+    /// Each tells how an edge is. There are as many as the code takes.
+    edges: Mutex<Vec<Box<dyn Fn() -> EdgeStatus + Send>>>,
+    closing: CancellationToken,
+}
+
+/// How others are called.
+#[derive(Clone)]
+struct Way {
     env: Env,
     identity: Identity,
     trust_domain: TrustDomain,
     discovery: Arc<dyn Discover>,
-    channels: Mutex<BTreeMap<ServiceName, Channel>>,
-    closing: CancellationToken,
+    edges: Edges,
+    metrics: OutboundMetrics,
+}
+
+/// How the way to another service is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EdgeStatus {
+    /// Who is called.
+    pub callee: ServiceName,
+    /// `grpc` or `http`.
+    pub protocol: &'static str,
+    /// On which terms, by what the path begins with.
+    pub terms: Vec<(String, Terms)>,
+    /// The instances that are known.
+    pub instances: Vec<InstanceStatus>,
 }
 
 impl Outbound {
@@ -32,26 +60,62 @@ impl Outbound {
         trust_domain: &TrustDomain,
         discovery: &Arc<dyn Discover>,
     ) -> Self {
-        Self(Arc::new(Shared {
+        Self::by(Way {
             env: env.clone(),
             identity: identity.clone(),
             trust_domain: trust_domain.clone(),
             discovery: Arc::clone(discovery),
-            channels: Mutex::default(),
-            closing: CancellationToken::new(),
-        }))
+            edges: Edges::default(),
+            metrics: OutboundMetrics::default(),
+        })
+    }
+
+    fn by(way: Way) -> Self {
+        let (channels, edges, closing) = (Mutex::default(), Mutex::default(), CancellationToken::new());
+        Self(Arc::new(Shared { way, channels, edges, closing }))
+    }
+
+    /// Another one, on the terms of `edges`.
+    #[must_use]
+    pub fn with_edges(&self, edges: Edges) -> Self {
+        Self::by(Way { edges, ..self.0.way.clone() })
+    }
+
+    /// Another one, whose requests are counted in `metrics`.
+    #[must_use]
+    pub fn measured(&self, metrics: &Metrics) -> Self {
+        Self::by(Way { metrics: OutboundMetrics::new(metrics), ..self.0.way.clone() })
     }
 
     /// The internal API of `service`. Whoever asks for the same service shares its connections.
     pub fn grpc(&self, service: &ServiceName) -> Channel {
         let mut channels = self.0.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Channel::new(self.dialer(service), self.0.discovery.watch(service));
-        channels.entry(service.clone()).or_insert_with(new).clone()
+        if let Some(channel) = channels.get(service) {
+            return channel.clone();
+        }
+        let endpoints = self.0.way.discovery.watch(service);
+        let channel = Channel::new(self.edge(service), self.dialer(service), endpoints);
+        channels.insert(service.clone(), channel.clone());
+        let told = channel.clone();
+        self.edges().push(Box::new(move || told.status()));
+        channel
     }
 
     /// The edge API of `service`, for requests with bodies of one type. Only clones share connections: take it once.
-    pub fn http<B>(&self, service: &ServiceName) -> HttpClient<B> {
-        HttpClient::new(self.dialer(service), self.0.discovery.watch(service))
+    pub fn http<B>(&self, service: &ServiceName) -> HttpClient<B>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+    {
+        let endpoints = self.0.way.discovery.watch(service);
+        let client = HttpClient::new(self.edge(service), self.dialer(service), endpoints);
+        let told = client.clone();
+        self.edges().push(Box::new(move || told.status()));
+        client
+    }
+
+    /// How the way to each other service is, as far as any is called.
+    pub fn status(&self) -> Vec<EdgeStatus> {
+        self.edges().iter().map(|edge| edge()).collect()
     }
 
     /// Ends every connection, and makes no more. What is still on its way is cut.
@@ -59,14 +123,24 @@ impl Outbound {
         self.0.closing.cancel();
     }
 
+    fn edge(&self, service: &ServiceName) -> Edge {
+        let Way { edges, metrics, env, .. } = &self.0.way;
+        let config = edges.0.get(service).cloned().unwrap_or_default();
+        Edge::new(service, &config, &env.random, metrics.edge(service))
+    }
+
+    fn edges(&self) -> MutexGuard<'_, Vec<Box<dyn Fn() -> EdgeStatus + Send>>> {
+        self.0.edges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn dialer(&self, service: &ServiceName) -> Dialer {
-        let Shared { env, identity, trust_domain, closing, .. } = &*self.0;
-        Dialer::new(env, identity, trust_domain, service, closing)
+        let Way { env, identity, trust_domain, .. } = &self.0.way;
+        Dialer::new(env, identity, trust_domain, service, &self.0.closing)
     }
 }
 
 impl fmt::Debug for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbound").field("identity", &self.0.identity).finish_non_exhaustive()
+        f.debug_struct("Outbound").field("identity", &self.0.way.identity).finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 
-use chassis::{Access, Assembly, Background, Edge, Platform, get};
+use chassis::{Access, Assembly, Background, Edge, Platform, Problem, get};
 use discovery::Endpoint;
 use futures_util::{FutureExt as _, stream};
 use http::{Request, StatusCode};
@@ -123,6 +123,32 @@ async fn the_callee_keeps_the_deadline_and_goes_on_with_the_trace_and_nobody_els
         shutdown.cancel();
     };
     let (end, ()) = tokio::join!(service.run(shutdown.clone()), calling);
+    assert_eq!(end, Ok(()));
+}
+
+#[tokio::test]
+async fn what_failed_for_want_of_another_service_is_not_to_be_tried_again_by_whoever_asked() {
+    let town = Town::new();
+    let shop = town.shop();
+    let channel = shop.outbound().grpc(&types::ServiceName::new("tea-garden"));
+    let passed_on = async move || health(channel.clone()).await.map(|_| "tea").map_err(Problem::from);
+    let own = async || Err::<(), _>(Problem::new(ErrorClass::Unavailable, "no tea is left"));
+    let mut assembly = assembly(&shop);
+    assembly.http = assembly
+        .http
+        .route("/passed-on", get(Access::Anybody, passed_on))
+        .route("/own", get(Access::Anybody, own));
+    let service = assembly.bind(&shop).await.unwrap();
+    let (addrs, shutdown) = (service.addrs(), CancellationToken::new());
+    let asking = async {
+        for (path, retry) in [("/passed-on", Some("never")), ("/own", None)] {
+            let answer = town.get(GATEWAY, addrs.http, path).await;
+            let told = answer.headers.get("flotilla-retry").map(|told| told.to_str().unwrap());
+            assert_eq!((answer.status, told), (StatusCode::SERVICE_UNAVAILABLE, retry), "{path}");
+        }
+        shutdown.cancel();
+    };
+    let (end, ()) = tokio::join!(service.run(shutdown.clone()), asking);
     assert_eq!(end, Ok(()));
 }
 

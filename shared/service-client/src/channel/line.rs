@@ -16,7 +16,8 @@ use tonic::body::Body;
 
 use crate::ConnectError;
 use crate::dialer::{Dialer, OLDEST};
-use crate::heard::Heard;
+use crate::instances::Connections;
+use crate::kept::Sent;
 
 /// The one connection to an instance, over which all its streams go. It is made when it is needed.
 #[derive(Debug, Default)]
@@ -37,10 +38,9 @@ struct State {
 /// A connection in use.
 #[derive(Debug)]
 pub(super) struct Open {
-    sender: SendRequest<Body>,
+    sender: SendRequest<Sent<Body>>,
     places: Arc<Semaphore>,
     made: Instant,
-    heard: Heard,
 }
 
 /// A place on a connection, for one stream.
@@ -55,9 +55,10 @@ pub(super) struct Taken {
 const MOST_STREAMS: usize = 200;
 /// An answer of a megabyte comes without a pause.
 const WINDOW: u32 = 1 << 20;
-/// A host that is gone without a word is noticed after both, in the time of a patient caller.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// A host that is gone without a word, or a process that hangs, is noticed after both. A process that is short of time
+/// answers within seconds.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Line {
     /// The connection, made by whoever comes first. If that fails, those who have waited until `turn_by` at most need
@@ -93,19 +94,11 @@ impl Line {
         connected
     }
 
-    /// Has the next request make another connection.
-    pub(super) fn forget(&self, taken: &Taken) {
+    /// Has the next request make another connection than the one of `taken`.
+    pub(super) fn give_up(&self, taken: &Taken) {
         let mut state = self.state();
         if state.open.as_ref().is_some_and(|open| Arc::ptr_eq(open, &taken.open)) {
             state.open = None;
-        }
-    }
-
-    /// A stream that began at `began` got no answer in time. If no other has had one since, the connection may lead
-    /// nowhere; a new one would show it.
-    pub(super) fn doubt(&self, taken: &Taken, began: Instant) {
-        if taken.open.heard.nothing_since(began) {
-            self.forget(taken);
         }
     }
 
@@ -127,6 +120,12 @@ impl Line {
     }
 }
 
+impl Connections for Line {
+    fn forget(&self) {
+        self.state().open = None;
+    }
+}
+
 impl Open {
     /// Waits for a place.
     pub(super) async fn take(self: Arc<Self>) -> Taken {
@@ -142,14 +141,9 @@ impl Open {
 impl Taken {
     pub(super) fn send(
         &mut self,
-        request: Request<Body>,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
+        request: Request<Sent<Body>>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Sent<Body>>>>> + use<> {
         self.open.sender.clone().try_send_request(request)
-    }
-
-    /// Notes that an answer has begun.
-    pub(super) fn heard(&self) {
-        self.open.heard.note();
     }
 }
 
@@ -166,5 +160,5 @@ async fn connect(dialer: &Dialer, addr: SocketAddr) -> Result<Open, ConnectError
     let (sender, connection) = http2.handshake(TokioIo::new(io)).await.map_err(ConnectError::Http)?;
     runner.run(connection);
     let places = Arc::new(Semaphore::new(MOST_STREAMS));
-    Ok(Open { sender, places, made: Instant::now(), heard: Heard::default() })
+    Ok(Open { sender, places, made: Instant::now() })
 }

@@ -1,5 +1,4 @@
 use std::collections::VecDeque;
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -7,6 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -17,10 +17,10 @@ use service_auth::Alpn;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use crate::ConnectError;
 use crate::dialer::{Dialer, OLDEST};
-use crate::heard::Heard;
-use crate::instances::Instance;
+use crate::instances::{Connections, Instance};
+use crate::kept::Sent;
+use crate::{BoxError, ConnectError};
 
 /// Requests to one instance at once: half of the connections that it takes, so that two gateways fill it.
 const MOST_REQUESTS: usize = 500;
@@ -39,7 +39,6 @@ pub(super) struct Pool<B> {
     places: Arc<Semaphore>,
     handshakes: Semaphore,
     returned: Notify,
-    heard: Heard,
 }
 
 /// How a request comes to a connection.
@@ -52,7 +51,7 @@ pub(super) enum Turn<'a, B> {
 
 /// A connection and when it was made.
 pub(super) struct Connection<B> {
-    sender: SendRequest<B>,
+    sender: SendRequest<Sent<B>>,
     made: Instant,
 }
 
@@ -71,8 +70,7 @@ pub(super) struct Lease<B> {
 impl<B> Default for Pool<B> {
     fn default() -> Self {
         let (places, handshakes) = (Arc::new(Semaphore::new(MOST_REQUESTS)), Semaphore::new(MOST_HANDSHAKES));
-        let (idle, returned, heard) = (Mutex::default(), Notify::new(), Heard::default());
-        Self { idle, places, handshakes, returned, heard }
+        Self { idle: Mutex::default(), places, handshakes, returned: Notify::new() }
     }
 }
 
@@ -141,8 +139,23 @@ impl<B> Pool<B> {
         self.returned.notify_one();
     }
 
+    /// Connections that have been idle since before `began` may lead nowhere, as nobody has heard anything since; new
+    /// ones would show it.
+    pub(super) fn give_up_since(&self, began: Instant) {
+        let mut idle = self.idle();
+        while idle.front().is_some_and(|oldest| oldest.since < began) {
+            idle.pop_front();
+        }
+    }
+
     fn idle(&self) -> MutexGuard<'_, VecDeque<Idle<B>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B> Connections for Pool<B> {
+    fn forget(&self) {
+        self.idle().clear();
     }
 }
 
@@ -169,31 +182,17 @@ impl<B> Lease<B> {
     pub(super) fn give_back(self) {
         self.instance.connections.give_back(self.connection);
     }
-
-    /// Notes that an answer has begun.
-    pub(super) fn heard(&self) {
-        self.instance.connections.heard.note();
-    }
-
-    /// A request that began at `began` got no answer in time. If no other has had one since, the connections that have
-    /// been idle may lead nowhere either; new ones would show it.
-    pub(super) fn doubt(self, began: Instant) {
-        let pool = &self.instance.connections;
-        if !pool.heard.nothing_since(began) {
-            return;
-        }
-        let mut idle = pool.idle();
-        while idle.front().is_some_and(|oldest| oldest.since < began) {
-            idle.pop_front();
-        }
-    }
 }
 
-impl<B: Body + 'static> Lease<B> {
+impl<B> Lease<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
     pub(super) fn send(
         &mut self,
-        request: Request<B>,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<B>>>> + use<B> {
+        request: Request<Sent<B>>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Sent<B>>>>> + use<B> {
         self.connection.sender.try_send_request(request)
     }
 }
@@ -201,9 +200,8 @@ impl<B: Body + 'static> Lease<B> {
 /// A new connection to the instance at `addr`.
 pub(super) async fn connect<B>(dialer: &Dialer, addr: SocketAddr) -> Result<Connection<B>, ConnectError>
 where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
 {
     let io = dialer.dial(addr, Alpn::Http1).await?;
     let http1 = Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(io)).await;

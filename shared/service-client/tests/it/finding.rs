@@ -39,18 +39,19 @@ async fn asked(client: &HttpClient<Body>) -> Result<Bytes, ErrorClass> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_instance_has_its_turn_and_the_set_is_followed() {
+async fn every_instance_is_called_and_the_set_is_followed() {
     let town = Town::new();
     let shops = [1, 2, 3].map(|last| teller(&town, last));
     let first = town.register(1);
     let _second = town.register(2);
-    assert_eq!(told(&town, 4).await, "1212");
+    let told_by_two = told(&town, 20).await;
+    assert!(["1", "2"].iter().all(|last| told_by_two.contains(last)), "{told_by_two}");
     let _third = town.register(3);
-    let mut turns: Vec<char> = told(&town, 6).await.chars().collect();
-    turns.sort_unstable();
-    assert_eq!(turns, ['1', '1', '2', '2', '3', '3']);
+    told(&town, 1).await;
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert!(told(&town, 40).await.contains('3'));
     first.withdraw();
-    assert!(!told(&town, 4).await.contains('1'));
+    assert!(!told(&town, 20).await.contains('1'));
     assert_eq!(shops.map(|shop| shop.accepted()), [1, 1, 1]);
 }
 
@@ -60,9 +61,9 @@ async fn an_instance_that_has_withdrawn_loses_its_connection() {
     let (gone, _stays) = (teller(&town, 1), teller(&town, 2));
     let first = town.register(1);
     let _second = town.register(2);
-    assert_eq!(told(&town, 2).await, "12");
+    assert!(told(&town, 20).await.contains('1'));
     first.withdraw();
-    assert_eq!(told(&town, 1).await, "2");
+    assert!(!told(&town, 20).await.contains('1'));
     gone.until_open(0).await;
 }
 

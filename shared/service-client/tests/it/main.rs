@@ -13,6 +13,8 @@ mod pooling;
 #[cfg(test)]
 mod proxying;
 #[cfg(test)]
+mod repeating;
+#[cfg(test)]
 mod shop;
 #[cfg(test)]
 mod streets;

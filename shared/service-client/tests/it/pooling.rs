@@ -271,27 +271,6 @@ async fn a_request_that_meets_the_end_of_its_connection_goes_over_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_was_sent_is_not_sent_again() {
-    let town = Town::new();
-    let client = town.client();
-    let _registered = town.register(1);
-    let (arrived, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
-    let shop = town.http(1, move |_| {
-        arrived.send(()).unwrap();
-        std::future::pending().boxed()
-    });
-    let cut = async {
-        arrivals.recv().await;
-        shop.cut();
-    };
-    let (answer, ()) = tokio::join!(get(&client, "/", PATIENCE), cut);
-    let error = answer.unwrap_err();
-    assert!(matches!(error, SendError::Lost(_)), "{error:?}");
-    assert_eq!(error.class(), ErrorClass::Unknown);
-    assert!(arrivals.try_recv().is_err());
-}
-
-#[tokio::test(start_paused = true)]
 async fn connections_that_have_been_idle_since_a_late_request_are_not_used_again() {
     let town = Town::new();
     let client = town.client();

@@ -1,0 +1,110 @@
+//! On which terms a service is called, and what may be tried again.
+//!
+//! From outside in: the *deadline*, which bounds all that follows; the *bulkhead*, so that a service that hangs takes up
+//! no more of this process than it may; the *attempts*, of which those after the first come out of a budget. Which
+//! instance an attempt goes to, and whether that one's circuit breaker lets it, is the next layer's to say.
+
+mod attempts;
+mod terms;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use resilience::{Backoff, BreakerConfig, Bulkhead, RetryBudget, RetryBudgetConfig};
+use runtime::{Deadline, Random};
+use types::ServiceName;
+
+pub(crate) use self::attempts::{Attempts, Came};
+pub use self::terms::{EdgeConfig, Edges, Terms};
+use crate::metrics::EdgeMetrics;
+use crate::{EdgeStatus, InstanceStatus, SendError};
+
+/// Before the first repetition at most, and before any. It spreads what has failed at the same moment, and is short
+/// beside what a person notices.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(25), longest: Duration::from_secs(1) };
+
+/// The way from this service to another.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    service: ServiceName,
+    breaker: BreakerConfig,
+    usual: Lane,
+    /// By what the path begins with.
+    special: BTreeMap<String, Lane>,
+    budget: RetryBudget,
+    random: Random,
+    metrics: EdgeMetrics,
+}
+
+/// What is called on the same terms.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    terms: Terms,
+    bulkhead: Bulkhead,
+}
+
+impl Edge {
+    pub(crate) fn new(
+        service: &ServiceName,
+        config: &EdgeConfig,
+        random: &Random,
+        metrics: EdgeMetrics,
+    ) -> Self {
+        let special = config.special.iter().map(|(path, terms)| (path.clone(), Lane::new(*terms)));
+        Self {
+            service: service.clone(),
+            breaker: config.breaker,
+            usual: Lane::new(config.terms),
+            special: special.collect(),
+            budget: RetryBudget::new(RetryBudgetConfig::default()),
+            random: random.clone(),
+            metrics,
+        }
+    }
+
+    pub(crate) fn breaker(&self) -> BreakerConfig {
+        self.breaker
+    }
+
+    /// The terms for `path`: of those that it begins with the longest.
+    pub(crate) fn lane(&self, path: &str) -> &Lane {
+        let special = self.special.iter().rev().find(|(begins, _)| path.starts_with(begins.as_str()));
+        special.map_or(&self.usual, |(_, lane)| lane)
+    }
+
+    /// Begins with a request of `lane`, which `may_be_repeated` where it is not known what became of it.
+    ///
+    /// # Errors
+    /// As many as may are under way and waiting already, or the deadline passes before its turn.
+    pub(crate) async fn begin<'a>(
+        &'a self,
+        lane: &'a Lane,
+        deadline: Deadline,
+        may_be_repeated: bool,
+    ) -> Result<Attempts<'a>, SendError> {
+        let place = lane.bulkhead.enter(deadline).await.map_err(|error| {
+            let error = SendError::crowded(&self.service, error);
+            self.metrics.ended(&Err::<(), _>(&error));
+            error
+        })?;
+        self.budget.request();
+        Ok(Attempts::begin(self, lane.terms, deadline, may_be_repeated, place))
+    }
+
+    pub(crate) fn status(&self, protocol: &'static str, instances: Vec<InstanceStatus>) -> EdgeStatus {
+        let special = self.special.iter().map(|(path, lane)| (path.clone(), lane.terms));
+        let terms = std::iter::once((String::new(), self.usual.terms)).chain(special).collect();
+        EdgeStatus { callee: self.service.clone(), protocol, terms, instances }
+    }
+}
+
+impl Lane {
+    pub(crate) fn new(terms: Terms) -> Self {
+        Self { terms, bulkhead: Bulkhead::new(terms.bulkhead) }
+    }
+
+    /// The earlier of `deadline` and the lane's own.
+    pub(crate) fn within(&self, deadline: Deadline) -> Deadline {
+        self.terms.timeout.map_or(deadline, |timeout| deadline.at_most(timeout))
+    }
+}

@@ -1,0 +1,122 @@
+use std::time::Duration;
+
+use resilience::{Place, RetryAfter};
+use runtime::Deadline;
+use tokio::time::sleep;
+use types::{Classify as _, ErrorClass};
+
+use super::{BACKOFF, Edge, Terms};
+use crate::told::Refusal;
+use crate::{SendError, passed_on};
+
+/// The attempts at one request. Its place in the bulkhead is held until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Attempts<'a> {
+    edge: &'a Edge,
+    terms: Terms,
+    deadline: Deadline,
+    may_be_repeated: bool,
+    /// Which one it is, from one.
+    number: u32,
+    /// Whether the next one has been paid for.
+    is_paid: bool,
+    /// The first of them of which it is not known whether it had an effect.
+    doubt: Option<SendError>,
+    _place: Place,
+}
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub(crate) enum Came<T> {
+    /// An answer.
+    Answer(T),
+    /// An answer by which nothing happened.
+    Refusal(T, Refusal),
+    /// None.
+    Failure(SendError),
+}
+
+impl<'a> Attempts<'a> {
+    pub(super) fn begin(
+        edge: &'a Edge,
+        terms: Terms,
+        deadline: Deadline,
+        may_be_repeated: bool,
+        place: Place,
+    ) -> Self {
+        edge.metrics.attempt();
+        let (number, is_paid, doubt) = (1, false, None);
+        Self { edge, terms, deadline, may_be_repeated, number, is_paid, doubt, _place: place }
+    }
+
+    /// Whether there may be another attempt at all, so that what is sent is worth keeping.
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.number < self.terms.attempts
+    }
+
+    /// Whether an instance that says nothing may be left for another, which is paid for then.
+    pub(crate) fn may_leave(&mut self) -> bool {
+        self.may_be_repeated && self.may_go_on() && self.pay()
+    }
+
+    /// The outcome, or none after a pause before the next attempt. `can_be_sent` tells whether the request is still all
+    /// there.
+    pub(crate) async fn after<T>(
+        &mut self,
+        came: Came<T>,
+        can_be_sent: bool,
+    ) -> Option<Result<T, SendError>> {
+        let not_before = match &came {
+            Came::Refusal(_, Refusal::Passing(not_before)) => Some(*not_before),
+            Came::Failure(error) if self.may_repeat(error) => Some(Duration::ZERO),
+            Came::Answer(_) | Came::Refusal(_, Refusal::Final) | Came::Failure(_) => None,
+        };
+        let pause = |told| BACKOFF.pause_after(RetryAfter(told), self.number - 1, &self.edge.random);
+        let pause = not_before.map(pause);
+        let in_time = pause.filter(|pause| *pause < self.deadline.remaining());
+        let Some(pause) = in_time.filter(|_| can_be_sent && self.may_go_on() && self.pay()) else {
+            return Some(self.settled(came));
+        };
+        if let Came::Failure(error) = came
+            && error.class() == ErrorClass::Unknown
+        {
+            self.doubt.get_or_insert(error);
+        }
+        sleep(pause).await;
+        (self.number, self.is_paid) = (self.number + 1, false);
+        self.edge.metrics.repeated();
+        None
+    }
+
+    fn may_repeat(&self, error: &SendError) -> bool {
+        error.is_of_an_instance()
+            && match error.class() {
+                ErrorClass::Unavailable => true,
+                ErrorClass::Unknown => self.may_be_repeated,
+                _ => false,
+            }
+    }
+
+    fn pay(&mut self) -> bool {
+        self.is_paid = self.is_paid || self.edge.budget.try_retry();
+        self.is_paid
+    }
+
+    /// That nothing happened is not true where an earlier attempt may have had an effect.
+    fn settled<T>(&mut self, came: Came<T>) -> Result<T, SendError> {
+        let has_failed = !matches!(came, Came::Answer(_));
+        let outcome = match came {
+            Came::Answer(answer) => Ok(answer),
+            Came::Refusal(answer, _) => self.doubt.take().map_or(Ok(answer), Err),
+            Came::Failure(error) if error.class() == ErrorClass::Unavailable => {
+                Err(self.doubt.take().unwrap_or(error))
+            }
+            Came::Failure(error) => Err(error),
+        };
+        if has_failed {
+            passed_on::note_failure();
+        }
+        self.edge.metrics.ended(&outcome.as_ref().map(|_| ()));
+        outcome
+    }
+}

@@ -1,0 +1,194 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use runtime::Deadline;
+use tokio::time::Instant;
+
+use super::{Connections, Instance, Instances, Known, Sending};
+use crate::dialer::Dialer;
+use crate::told::Refusal;
+use crate::{ConnectError, SendError};
+
+/// One request's way to an instance.
+pub(crate) struct Search<'a, C> {
+    instances: &'a Instances<C>,
+    known: Arc<Known<C>>,
+    tried: Vec<SocketAddr>,
+    error: Option<Arc<ConnectError>>,
+}
+
+/// No instance can be sent to now.
+#[derive(Debug)]
+pub(crate) enum Nowhere<C> {
+    /// These could, but are full.
+    Full(Vec<Arc<Instance<C>>>),
+    /// There is none to wait for.
+    Error(SendError),
+}
+
+type Found<C, P> = Result<(Sending<C>, P), Nowhere<C>>;
+
+impl<'a, C: Connections> Search<'a, C> {
+    pub(super) fn new(instances: &'a Instances<C>) -> Self {
+        Self { instances, known: instances.known(), tried: Vec::new(), error: None }
+    }
+
+    /// An instance to try, other than those that have been tried.
+    pub(crate) fn next(&self) -> Result<Sending<C>, SendError> {
+        self.next_with(|_| Some(())).map(|(sending, ())| sending).map_err(|nowhere| match nowhere {
+            Nowhere::Error(error) => error,
+            Nowhere::Full(_) => unreachable!("every instance has a place that is nothing"),
+        })
+    }
+
+    /// As [`next`](Self::next), of the instances that have a `place` now. One that lets us in when it has a place again
+    /// comes before those that do not.
+    pub(crate) fn next_with<P>(&self, place: impl Fn(&C) -> Option<P>) -> Found<C, P> {
+        let found = self.trial(&place).or_else(|| self.one_of_two(&place));
+        found.map_or_else(|| self.any(&place), Ok)
+    }
+
+    /// One that is left out otherwise, if it is time to find out whether it is back.
+    fn trial<P>(&self, place: &impl Fn(&C) -> Option<P>) -> Option<(Sending<C>, P)> {
+        let hint = &self.instances.ailing;
+        if !hint.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        let ailing = || self.known.instances.iter().filter(|instance| instance.is_ailing());
+        if ailing().next().is_some() {
+            hint.store(true, Ordering::Relaxed);
+        }
+        ailing().filter(|instance| self.is_untried(instance)).find_map(|instance| {
+            let place = place(&instance.connections).filter(|_| instance.breaker.would_enter())?;
+            let sending = instance.away.lets_through().then(|| self.enter(instance))??;
+            Some((sending, place))
+        })
+    }
+
+    /// The cheaper of two that are drawn by lot, if both will do.
+    fn one_of_two<P>(&self, place: &impl Fn(&C) -> Option<P>) -> Option<(Sending<C>, P)> {
+        let instances = &self.known.instances;
+        let (one, other) = self.instances.lots.two(instances.len());
+        let (one, other) = (instances.get(one)?, instances.get(other)?);
+        let will_do = |instance: &Instance<C>| self.is_untried(instance) && self.is_well(instance);
+        let now = Instant::now();
+        let cheaper = match (will_do(one), will_do(other)) {
+            (true, true) if other.load.cost(now) < one.load.cost(now) => other,
+            (true, _) => one,
+            (false, true) => other,
+            (false, false) => return None,
+        };
+        let place = place(&cheaper.connections)?;
+        Some((self.enter(cheaper)?, place))
+    }
+
+    /// The first that will do; where there is none, one that does not let us in as far as is known.
+    fn any<P>(&self, place: &impl Fn(&C) -> Option<P>) -> Found<C, P> {
+        let instances = &self.known.instances;
+        let begin = self.instances.lots.two(instances.len()).0;
+        let (mut away, mut full) = (None, Vec::new());
+        let in_turn = instances[begin..].iter().chain(&instances[..begin]);
+        for instance in in_turn.filter(|instance| self.is_untried(instance)) {
+            if !instance.breaker.would_enter() {
+                continue;
+            }
+            match place(&instance.connections) {
+                None => full.push(Arc::clone(instance)),
+                Some(place) if self.is_well(instance) => {
+                    if let Some(sending) = self.enter(instance) {
+                        return Ok((sending, place));
+                    }
+                }
+                Some(place) => away = away.or(Some((instance, place))),
+            }
+        }
+        if full.iter().all(|instance| instance.away.has_begun())
+            && let Some((instance, place)) = away
+            && let Some(sending) = self.enter(instance)
+        {
+            return Ok((sending, place));
+        }
+        if full.is_empty() { Err(Nowhere::Error(self.nobody())) } else { Err(Nowhere::Full(full)) }
+    }
+
+    /// Takes an instance that had no place before.
+    pub(crate) fn enter(&self, instance: &Arc<Instance<C>>) -> Option<Sending<C>> {
+        let permit = instance.breaker.try_enter().ok()?;
+        Some(Sending::begin(&self.instances.service, instance, permit))
+    }
+
+    /// Whether an instance is neither away nor has an open breaker; if so, it is looked after from now on.
+    fn is_well(&self, instance: &Instance<C>) -> bool {
+        let is_ailing = instance.is_ailing();
+        if is_ailing {
+            self.instances.ailing.store(true, Ordering::Relaxed);
+        }
+        !is_ailing
+    }
+
+    fn is_untried(&self, instance: &Instance<C>) -> bool {
+        !self.tried.contains(&instance.addr)
+    }
+
+    /// Until when to wait for a turn to connect to an instance, where others connect already. The last that is left is
+    /// waited for as long as there is time.
+    pub(crate) fn turn_by(&self, deadline: Deadline) -> Deadline {
+        if self.has_others() { deadline.at_most(Dialer::patience(deadline)) } else { deadline }
+    }
+
+    /// Whether there is any instance left besides the one that is being tried.
+    pub(crate) fn has_others(&self) -> bool {
+        self.tried.len() + 1 < self.known.instances.len()
+    }
+
+    /// Notes that there is no connection to the instance of `sending`.
+    pub(crate) fn unreached(&mut self, sending: Sending<C>, error: Arc<ConnectError>) {
+        self.tried.push(sending.instance.addr);
+        sending.unreached(&error);
+        self.error = Some(error);
+    }
+
+    /// Has another instance tried next than that of `addr`, in the set as it is then. Where there is none, that one has
+    /// to be left alone for `not_before`, which is given back.
+    pub(crate) fn elsewhere(&mut self, addr: SocketAddr, not_before: Duration) -> Duration {
+        self.tried.push(addr);
+        self.known = self.instances.known();
+        self.error = None;
+        if self.known.instances.iter().any(|instance| self.is_untried(instance)) {
+            return Duration::ZERO;
+        }
+        self.tried.clear();
+        not_before
+    }
+
+    /// As [`elsewhere`](Self::elsewhere), after the instance has said nothing to anybody for long.
+    pub(crate) fn left(&mut self, sending: Sending<C>) {
+        let (addr, began) = (sending.instance.addr, sending.began());
+        let mut others = self.known.instances.iter().filter(|instance| instance.addr != addr);
+        sending.left(others.any(|instance| !instance.heard.nothing_since(began)));
+        self.elsewhere(addr, Duration::ZERO);
+    }
+
+    /// As [`elsewhere`](Self::elsewhere), after what the instance of `addr` has answered.
+    pub(crate) fn after_refusal(&mut self, addr: SocketAddr, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::Passing(not_before) => Refusal::Passing(self.elsewhere(addr, not_before)),
+            Refusal::Final => Refusal::Final,
+        }
+    }
+
+    /// That no instance is left.
+    fn nobody(&self) -> SendError {
+        let service = self.instances.service.clone();
+        if let Some(error) = &self.error {
+            return SendError::Unreached { service, source: Arc::clone(error) };
+        }
+        let open = self.known.instances.iter().filter_map(|instance| instance.breaker.try_enter().err());
+        match open.min_by_key(|open| open.retry_after) {
+            Some(open) => SendError::Open { service, source: open },
+            None => SendError::Nobody(service),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use resilience::{Change, Permit, Verdict};
+use tokio::time::Instant;
+use types::ServiceName;
+
+use super::{Connections, Instance};
+use crate::dialer::told;
+use crate::{ConnectError, SendError};
+
+/// A request on its way to an instance, which is told at last what came of it. Dropped before, it teaches nothing.
+#[derive(Debug)]
+pub(crate) struct Sending<C: Connections> {
+    service: ServiceName,
+    pub(crate) instance: Arc<Instance<C>>,
+    permit: Option<Permit>,
+    began: Instant,
+}
+
+impl<C: Connections> Sending<C> {
+    pub(super) fn begin(service: &ServiceName, instance: &Arc<Instance<C>>, permit: Permit) -> Self {
+        instance.load.begin();
+        let (service, instance) = (service.clone(), Arc::clone(instance));
+        Self { service, instance, permit: Some(permit), began: Instant::now() }
+    }
+
+    /// Notes that there is a connection, from which on the instance is what takes time.
+    pub(crate) fn connected(&mut self) {
+        if self.instance.away.end() {
+            tracing::info!(service = %self.service, addr = %self.instance.addr, "an instance is reached again");
+        }
+        self.began = Instant::now();
+    }
+
+    /// Since when the instance has had the request.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Notes that there is no connection; whoever is only not waited for has done nothing wrong.
+    pub(super) fn unreached(mut self, error: &ConnectError) {
+        let (service, addr) = (&self.service, self.instance.addr);
+        match error {
+            ConnectError::Busy | ConnectError::Closed => {
+                return tracing::debug!(%service, %addr, error = told(error), "an instance is not waited for");
+            }
+            error if self.instance.away.begin() => {
+                tracing::warn!(%service, %addr, error = told(error), "an instance is not reached");
+            }
+            error => {
+                tracing::debug!(%service, %addr, error = told(error), "an instance is still not reached");
+            }
+        }
+        self.leave(Verdict::Failure);
+    }
+
+    /// Notes what the beginning of an answer says of the instance.
+    pub(crate) fn answered(mut self, verdict: Verdict) {
+        self.instance.heard.note();
+        let (took, load) = (self.began.elapsed(), &self.instance.load);
+        if verdict == Verdict::Success {
+            load.answered(took);
+        } else {
+            load.failed(took);
+        }
+        if self.leave(verdict) == Some(Change::Closed) {
+            self.instance.load.recovered(took);
+        }
+    }
+
+    /// Notes that no answer came, although there was time for one.
+    pub(crate) fn failed(mut self) {
+        self.instance.load.failed(self.began.elapsed());
+        self.leave(Verdict::Failure);
+    }
+
+    /// Notes that an answer was not waited for, because none came for long. Where nobody else answers either, that is
+    /// nothing against this instance: they may all wait for the same.
+    pub(super) fn left(self, others_answer: bool) {
+        if others_answer {
+            return self.failed();
+        }
+        self.instance.load.failed(self.began.elapsed());
+    }
+
+    /// Notes that the connection was lost, which a callee that takes its leave in order is not blamed for.
+    pub(crate) fn broken(self, error: &SendError) {
+        if matches!(error, SendError::Lost(_)) {
+            self.failed();
+        }
+    }
+
+    /// Notes that the deadline passed: whoever gave the instance no time for an answer cannot blame it.
+    pub(crate) fn late(self) {
+        /// What takes this long is felt by whoever waits for it.
+        const FAIR: Duration = Duration::from_secs(1);
+        if self.began.elapsed() >= FAIR {
+            self.failed();
+        }
+    }
+
+    fn leave(&mut self, verdict: Verdict) -> Option<Change> {
+        let change = self.instance.breaker.leave(self.permit.take()?, verdict);
+        let (service, addr) = (&self.service, self.instance.addr);
+        match change {
+            Some(Change::Opened) => {
+                self.instance.connections.forget();
+                tracing::warn!(%service, %addr, "an instance fails, and its circuit breaker opens");
+            }
+            Some(Change::Closed) => tracing::info!(%service, %addr, "an instance's circuit breaker closes"),
+            _ => {}
+        }
+        change
+    }
+}
+
+impl<C: Connections> Drop for Sending<C> {
+    fn drop(&mut self) {
+        self.leave(Verdict::Nothing);
+        self.instance.load.end();
+    }
+}
