@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
+use std::time::Duration;
+
+use chassis::show_duration;
 
 use futures_util::future::join_all;
 use proto::flotilla::operations::v1::operations_service_client::OperationsServiceClient;
 use proto::flotilla::operations::v1::{
-    Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest, ListPermissionsResponse, Permission,
-    SetLogLevelRequest,
+    Check, Edge, EdgeInstance, GetStatusRequest, GetStatusResponse, ListPermissionsRequest,
+    ListPermissionsResponse, Permission, SetLogLevelRequest, Terms,
 };
 use service_client::Channel;
 use types::{Classify as _, ErrorClass, ServiceName};
@@ -64,11 +67,60 @@ pub(crate) async fn status(operator: &Operator, services: &[ServiceName]) -> Res
         table.push([service, address, status, version, log, checks]);
     }
     print(&table);
+    print_edges(&instances, &answers);
     let failed = instances
         .iter()
         .zip(answers)
         .find_map(|(instance, answer)| answer.err().map(InstanceError::of(instance)));
     failed.map_or(Ok(()), |failed| Err(failed.into()))
+}
+
+/// How the services call each other, as the callers see it.
+fn print_edges(callers: &[&Instance], answers: &[Result<GetStatusResponse, Refusal>]) {
+    let mut table = Columns::under([
+        "CALLER",
+        "CALLEE",
+        "OVER",
+        "PATH",
+        "TIMEOUT",
+        "ATTEMPTS",
+        "AT ONCE",
+        "WAITING",
+        "INSTANCES",
+    ]);
+    let mut is_empty = true;
+    for (caller, answer) in callers.iter().zip(answers) {
+        let edges = answer.iter().flat_map(|answer| &answer.edges);
+        for (edge, terms) in edges.flat_map(|edge| edge.terms.iter().map(move |terms| (edge, terms))) {
+            table.push(edge_cells(caller, edge, terms));
+            is_empty = false;
+        }
+    }
+    if !is_empty {
+        // A line between the two tables.
+        drop(writeln!(io::stdout()));
+        print(&table);
+    }
+}
+
+fn edge_cells(caller: &Instance, edge: &Edge, terms: &Terms) -> [String; 9] {
+    let instance = |EdgeInstance { address, breaker, is_away, under_way }: &EdgeInstance| {
+        let how = if *is_away { "not reached" } else { breaker };
+        format!("{address} {how} {under_way}")
+    };
+    let instances = edge.instances.iter().map(instance).collect::<Vec<_>>().join(", ");
+    let timeout = terms.timeout_ms.map(|millis| show_duration(Duration::from_millis(millis)));
+    [
+        format!("{} {}", caller.service, caller.address),
+        edge.callee.clone(),
+        edge.protocol.clone(),
+        if terms.path.is_empty() { "*".to_owned() } else { terms.path.clone() },
+        timeout.unwrap_or_else(|| "caller's".to_owned()),
+        terms.attempts.to_string(),
+        terms.at_once.to_string(),
+        terms.waiting.to_string(),
+        if instances.is_empty() { "none".to_owned() } else { instances },
+    ]
 }
 
 fn cells(answer: &GetStatusResponse) -> [String; 4] {

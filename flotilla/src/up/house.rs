@@ -5,7 +5,7 @@ use chassis::{Addrs, Listeners, Platform};
 use discovery::{Discover, Endpoint, Registration, Registry};
 use runtime::Env;
 use service_auth::Issuer;
-use service_client::Outbound;
+use service_client::{Edges, Outbound};
 use telemetry::LogFilter;
 use types::ServiceName;
 
@@ -19,21 +19,22 @@ pub(super) struct House {
     pub(super) env: Env,
     data: DataDir,
     discovery: Arc<dyn Discover>,
-    issuer: Issuer,
-    log_filter: Option<LogFilter>,
+    manners: Manners,
+}
+
+/// What holds for each of them.
+pub(super) struct Manners {
+    pub(super) issuer: Issuer,
+    pub(super) edges: Edges,
+    pub(super) log_filter: Option<LogFilter>,
 }
 
 impl House {
-    pub(super) fn open(
-        data_dir: &Path,
-        threads: usize,
-        issuer: Issuer,
-        log_filter: Option<LogFilter>,
-    ) -> Result<Self, DataDirError> {
+    pub(super) fn open(data_dir: &Path, threads: usize, manners: Manners) -> Result<Self, DataDirError> {
         let env = Env::system(threads);
         let data = DataDir::open(data_dir, &env.clock)?;
         Announcement::clear(data_dir);
-        Ok(Self { env, data, discovery: Arc::new(Registry::default()), issuer, log_filter })
+        Ok(Self { env, data, discovery: Arc::new(Registry::default()), manners })
     }
 
     pub(super) fn data_dir(&self) -> &Path {
@@ -56,8 +57,9 @@ impl House {
         let env = self.env.with_own_tasks();
         let discovery = Arc::clone(&self.discovery);
         let platform = Platform::new(name.clone(), env, identity, trust_domain, listeners, discovery);
-        let platform = platform.with_issuer(self.issuer.clone()).with_renewal(self.data.renewal());
-        Ok(platform.with_log_filter(self.log_filter.clone()))
+        let Manners { issuer, edges, log_filter } = &self.manners;
+        let platform = platform.with_edges(edges.clone()).with_issuer(issuer.clone());
+        Ok(platform.with_renewal(self.data.renewal()).with_log_filter(log_filter.clone()))
     }
 
     /// Makes a service known that has its ports and is about to serve, so that no other looks for it in vain and tries

@@ -33,7 +33,7 @@ use crate::upstream::Upstream;
 #[derive(Debug)]
 pub(crate) struct Gateway {
     pub(crate) routes: Routes,
-    /// In the order of the routes' services.
+    /// In the order of the routes.
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) tokens: UserTokens,
     pub(crate) revocations: Arc<Revocations>,
@@ -68,11 +68,11 @@ impl Gateway {
             return Ok(self.neighbours.tell(&self.health, &arrival.head.method));
         }
         path::check(path)?;
-        let route = self.routes.find(path).ok_or_else(nothing)?;
+        let (number, route) = self.routes.find(path).ok_or_else(nothing)?;
         arrival.matched(&route.prefix);
         let deadline = Deadline::within(route.timeout.unwrap_or(self.timeout));
         self.admit(route.access, &arrival.head.headers, client, deadline).await?;
-        self.pass(route, arrival, client, deadline).await
+        self.pass(route, &self.upstreams[number], arrival, client, deadline).await
     }
 
     async fn admit(
@@ -99,6 +99,7 @@ impl Gateway {
     async fn pass(
         &self,
         route: &Route,
+        upstream: &Upstream,
         arrival: Arrival,
         client: Client,
         deadline: Deadline,
@@ -117,7 +118,7 @@ impl Gateway {
         let mut request = Request::new(body);
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) =
             (head.method, head.uri, head.headers);
-        self.upstreams[route.service].pass(request, deadline, entered).await
+        upstream.pass(request, deadline, entered).await
     }
 }
 

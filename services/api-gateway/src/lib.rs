@@ -44,11 +44,11 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
     let revocations = Arc::new(Revocations::new(Revocations::MOST));
     let follower = Follower::new(&revocations, outbound.grpc(&ISSUER), &platform);
     let (services, largest_body) = (routes.services().iter(), routes.largest_body(bounds.body));
-    let neighbours = Neighbours::new(services.clone().map(|name| (name.clone(), outbound.grpc(name))));
+    let neighbours = Neighbours::new(services.map(|name| (name.clone(), outbound.grpc(name))));
     let asked = Arc::clone(&neighbours);
     let serves_clients = proxies.is_empty() && !front.addr.ip().is_loopback();
     let gateway = Gateway {
-        upstreams: services.map(|service| Upstream::new(&outbound, service)).collect(),
+        upstreams: Upstream::of(&routes, &outbound),
         routes,
         tokens,
         revocations,

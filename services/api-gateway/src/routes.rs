@@ -29,6 +29,11 @@ pub(crate) struct Route {
     pub(crate) service: usize,
     /// Until the head of the answer; where none is told, as long as any request may take.
     pub(crate) timeout: Option<Duration>,
+    /// How often a request is sent at most; where none is told, as often as any.
+    pub(crate) attempts: Option<u32>,
+    /// Requests that wait for an answer at the same time; where none is told, the route's are bounded with the others
+    /// of its service.
+    pub(crate) at_once: Option<u32>,
     /// The bytes of the largest body; where none is told, those of any.
     pub(crate) largest_body: Option<usize>,
 }
@@ -39,9 +44,13 @@ impl Routes {
                                /auth public auth-service, /.well-known public auth-service, \
                                /users user user-service";
 
-    /// The way for a path, which is in its normal form.
-    pub(crate) fn find(&self, path: &str) -> Option<&Route> {
-        self.routes.iter().find(|route| route.leads(path))
+    /// The way for a path, which is in its normal form, and its number.
+    pub(crate) fn find(&self, path: &str) -> Option<(usize, &Route)> {
+        self.routes.iter().enumerate().find(|(_, route)| route.leads(path))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter()
     }
 
     /// What is passed on, and whose, in the order in which it is looked for.
@@ -80,7 +89,7 @@ mod tests {
     use super::*;
 
     fn prefix<'a>(routes: &'a Routes, path: &str) -> Option<&'a str> {
-        routes.find(path).map(|route| &*route.prefix)
+        routes.find(path).map(|(_, route)| &*route.prefix)
     }
 
     #[test]

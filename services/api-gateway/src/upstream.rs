@@ -19,6 +19,7 @@ use tokio::time::{Sleep, sleep};
 use types::{ErrorClass, Network, ServiceName};
 
 use crate::headers;
+use crate::routes::{Route, Routes};
 
 /// A service that requests are passed to.
 #[derive(Debug)]
@@ -31,8 +32,24 @@ pub(crate) struct Upstream {
 const PAUSE: Duration = Duration::from_secs(60);
 
 impl Upstream {
-    pub(crate) fn new(outbound: &Outbound, service: &ServiceName) -> Self {
-        Self { service: Arc::new(service.clone()), client: outbound.http(service) }
+    /// One for each of the `routes`; those to the same service share its connections.
+    pub(crate) fn of(routes: &Routes, outbound: &Outbound) -> Vec<Self> {
+        let shared =
+            |service| Self { service: Arc::new(ServiceName::clone(service)), client: outbound.http(service) };
+        let services: Vec<_> = routes.services().iter().map(shared).collect();
+        routes.iter().map(|route| services[route.service].on(route)).collect()
+    }
+
+    /// The same on the terms of `route`, if that has any.
+    fn on(&self, route: &Route) -> Self {
+        let service = Arc::clone(&self.service);
+        if route.attempts.is_none() && route.at_once.is_none() {
+            return Self { service, client: self.client.clone() };
+        }
+        let mut terms = self.client.terms();
+        terms.attempts = route.attempts.unwrap_or(terms.attempts);
+        terms.bulkhead.at_once = route.at_once.unwrap_or(terms.bulkhead.at_once);
+        Self { service, client: self.client.on(terms) }
     }
 
     /// What the service answers to `request`, of which it is told `deadline` for the head. What is `entered` is left when

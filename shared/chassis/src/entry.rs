@@ -155,7 +155,7 @@ impl ProcessConfig {
         }
         let renewal = Renewal::new(move |identity| identity.reload(&cert, &key, &ca));
         let platform = Platform::new(service, env, identity, trust_domain, self.listeners, self.discovery);
-        Ok(platform.with_issuer(self.issuer).with_renewal(renewal))
+        Ok(platform.with_edges(self.edges).with_issuer(self.issuer).with_renewal(renewal))
     }
 }
 

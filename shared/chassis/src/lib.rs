@@ -51,8 +51,8 @@ pub use serve::{Drained, Limits, Server, Transport};
 pub use service::{Addrs, RunError, Service};
 pub use settings::{
     ConfigFile, Configure, Flags, Place, SettingError, SettingErrors, Settings, Sources, Vars,
-    database_config, discovery_config, finish_all, listed_services, read_duration, read_size, show_duration,
-    show_size,
+    database_config, discovery_config, edges_config, finish_all, listed_services, read_duration, read_size,
+    show_duration, show_size,
 };
 pub use signals::{Impatient, live};
 pub use start::StartError;

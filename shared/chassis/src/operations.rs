@@ -7,10 +7,11 @@ use proto::flotilla::operations::v1::operations_service_server::{
     OperationsService, OperationsServiceServer,
 };
 use proto::flotilla::operations::v1::{
-    Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest, ListPermissionsResponse, Permission,
-    SetLogLevelRequest, SetLogLevelResponse,
+    Check, Edge, EdgeInstance, GetStatusRequest, GetStatusResponse, ListPermissionsRequest,
+    ListPermissionsResponse, Permission, SetLogLevelRequest, SetLogLevelResponse, Terms,
 };
 use service_auth::{AllowTable, Callers, Peer};
+use service_client::{EdgeStatus, InstanceStatus};
 use telemetry::{LogFilter, LogsError};
 use tonic::{Request, Response, Status, async_trait};
 use types::{Classify, ErrorClass, FieldError};
@@ -89,6 +90,28 @@ impl Operations {
     }
 }
 
+fn edge(status: EdgeStatus) -> Edge {
+    let terms = |(path, terms): (String, service_client::Terms)| Terms {
+        path,
+        timeout_ms: terms.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+        attempts: terms.attempts,
+        at_once: terms.bulkhead.at_once,
+        waiting: terms.bulkhead.waiting,
+    };
+    let instance = |instance: InstanceStatus| EdgeInstance {
+        address: instance.addr.to_string(),
+        breaker: instance.breaker.as_str().to_owned(),
+        is_away: instance.is_away,
+        under_way: instance.under_way,
+    };
+    Edge {
+        callee: status.callee.to_string(),
+        protocol: status.protocol.to_owned(),
+        terms: status.terms.into_iter().map(terms).collect(),
+        instances: status.instances.into_iter().map(instance).collect(),
+    }
+}
+
 #[async_trait]
 impl OperationsService for Operations {
     async fn get_status(
@@ -110,6 +133,7 @@ impl OperationsService for Operations {
             status: report.status.as_str().to_owned(),
             checks: checks.collect(),
             log_filter: log_filter.unwrap_or_default(),
+            edges: self.platform.outbound().status().into_iter().map(edge).collect(),
         }))
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use discovery::Discover;
 use runtime::Env;
 use service_auth::{Identity, Issuer, TrustDomain};
-use service_client::Outbound;
+use service_client::{Edges, Outbound};
 use telemetry::{LogFilter, Metrics};
 use types::ServiceName;
 
@@ -64,7 +64,7 @@ impl Platform {
             move || ends.expires_at().millis() / 1_000,
         );
         let (health, issuer) = (Health::new(), Issuer::default());
-        let outbound = Outbound::new(&env, &identity, &trust_domain, &discovery);
+        let outbound = Outbound::new(&env, &identity, &trust_domain, &discovery).measured(&metrics);
         let (renewal, log_filter) = (None, None);
         Self {
             service,
@@ -91,6 +91,12 @@ impl Platform {
     #[must_use]
     pub fn with_log_filter(self, filter: Option<LogFilter>) -> Self {
         Self { log_filter: filter, ..self }
+    }
+
+    /// The same, which calls others on the terms of `edges`. To be said before anybody asks for the way.
+    #[must_use]
+    pub fn with_edges(self, edges: Edges) -> Self {
+        Self { outbound: self.outbound.with_edges(edges), ..self }
     }
 
     /// The same, on which access tokens are from `issuer`.

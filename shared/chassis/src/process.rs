@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use discovery::Discover;
 use service_auth::{DEFAULT_TRUST_DOMAIN, Issuer, TrustDomain};
+use service_client::Edges;
 use telemetry::{LogFormat, Logs, LogsError};
 
-use crate::{Configure, Listeners, Settings, discovery_config};
+use crate::{Configure, Listeners, Settings, discovery_config, edges_config};
 
 /// What a service that is a process of its own is told, besides what it is about.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct ProcessConfig {
     pub issuer: Issuer,
     /// Where the others are.
     pub discovery: Arc<dyn Discover>,
+    /// On which terms it calls them.
+    pub edges: Edges,
     /// Where it listens.
     pub listeners: Listeners,
     /// Heavy computations, such as password hashes, that run at once.
@@ -109,6 +112,7 @@ impl Configure for ProcessConfig {
             identity: IdentityFiles::configure(settings),
             issuer: issuer(settings),
             discovery: discovery_config(settings),
+            edges: edges_config(settings),
             listeners: Listeners::configure(settings),
             compute_threads: compute_threads(settings),
         }

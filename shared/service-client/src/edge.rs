@@ -66,6 +66,10 @@ impl Edge {
         self.breaker
     }
 
+    pub(crate) fn usual(&self) -> Terms {
+        self.usual.terms
+    }
+
     /// The terms for `path`: of those that it begins with the longest.
     pub(crate) fn lane(&self, path: &str) -> &Lane {
         let special = self.special.iter().rev().find(|(begins, _)| path.starts_with(begins.as_str()));

@@ -66,6 +66,11 @@ impl<B> HttpClient<B> {
         self.shared.edge.status("http", self.shared.instances.status())
     }
 
+    /// The terms of requests that have none of their own.
+    pub fn terms(&self) -> Terms {
+        self.shared.edge.usual()
+    }
+
     /// The same, for requests on `terms` of their own, with a bulkhead of their own.
     #[must_use]
     pub fn on(&self, terms: Terms) -> Self {

@@ -35,17 +35,22 @@ pub struct WrongRoute {
 /// More than any platform has services; requests are measured by route, in a bounded number of series.
 const MOST: usize = 100;
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
+/// Beyond it a service that fails is called on more than it helps.
+const ATTEMPTS: RangeInclusive<u32> = 1..=5;
+const AT_ONCE: RangeInclusive<u32> = 1..=10_000;
 /// Beyond it no service takes a body.
 const BODIES: RangeInclusive<u64> = 1..=4 << 20;
 
 const SHAPE: &str = "PREFIX ACCESS SERVICE and what is special about it, such as \
-                     /orders user order-service timeout=5s body=64KiB";
+                     /orders user order-service timeout=5s body=64KiB attempts=2 at-once=100";
 const PREFIX: &str = "for a path of whole segments of letters, digits and -._~, without a slash at its end";
 const RESERVED: &str = "for another path than the gateway's own /health";
 const ACCESS: &str = "for public, user or operator after the prefix";
 const SERVICE: &str = "for a service, such as user-service, after the access";
 const TIMEOUT: &str = "given a timeout from 100ms to 10m";
 const BODY: &str = "given a body from 1B to 4MiB";
+const ATTEMPTS_RIGHT: &str = "given attempts from 1 to 5";
+const AT_ONCE_RIGHT: &str = "given at-once from 1 to 10000";
 const TWICE: &str = "the only route with its prefix";
 const FEWER: &str = "among the first 100 routes";
 
@@ -82,7 +87,8 @@ impl Routes {
         };
         let (prefix, access) = (read_prefix(prefix)?.into(), read_access(access).ok_or(ACCESS)?);
         let service = self.service(service.parse().or(Err(SERVICE))?);
-        let mut route = Route { prefix, access, service, timeout: None, largest_body: None };
+        let (timeout, largest_body, attempts, at_once) = (None, None, None, None);
+        let mut route = Route { prefix, access, service, timeout, largest_body, attempts, at_once };
         words.try_for_each(|word| route.take(word))?;
         Ok(route)
     }
@@ -108,10 +114,21 @@ impl Route {
                 let size = read_size(value).filter(|size| BODIES.contains(size));
                 self.largest_body = Some(size.and_then(|size| usize::try_from(size).ok()).ok_or(BODY)?);
             }
+            Some(("attempts", value)) if self.attempts.is_none() => {
+                self.attempts = Some(read_number(value, ATTEMPTS).ok_or(ATTEMPTS_RIGHT)?);
+            }
+            Some(("at-once", value)) if self.at_once.is_none() => {
+                self.at_once = Some(read_number(value, AT_ONCE).ok_or(AT_ONCE_RIGHT)?);
+            }
             _ => return Err(SHAPE),
         }
         Ok(())
     }
+}
+
+fn read_number(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| digits && range.contains(number))
 }
 
 fn read_prefix(prefix: &str) -> Result<&str, &'static str> {
@@ -145,6 +162,12 @@ impl fmt::Display for Routes {
             if let Some(size) = route.largest_body {
                 write!(f, " body={}", show_size(size as u64))?;
             }
+            if let Some(attempts) = route.attempts {
+                write!(f, " attempts={attempts}")?;
+            }
+            if let Some(at_once) = route.at_once {
+                write!(f, " at-once={at_once}")?;
+            }
         }
         Ok(())
     }
@@ -161,9 +184,9 @@ mod tests {
 
     #[test]
     fn a_table_is_read_and_shown() {
-        let table = "/orders user order-service timeout=5s body=64KiB,\n /users operator user-service ,/o public order-service,";
+        let table = "/orders user order-service timeout=5s body=64KiB attempts=1 at-once=50,\n /users operator user-service ,/o public order-service,";
         let routes: Routes = table.parse().unwrap();
-        let shown = "/orders user order-service timeout=5s body=64KiB, /users operator user-service, \
+        let shown = "/orders user order-service timeout=5s body=64KiB attempts=1 at-once=50, /users operator user-service, \
                      /o public order-service";
         assert_eq!(routes.to_string(), shown);
         assert_eq!(routes.services(), ["order-service", "user-service"].map(ServiceName::new));
@@ -192,6 +215,8 @@ mod tests {
             ("/caf%C3%A9 user user-service", PREFIX),
             ("/health public user-service", RESERVED),
             ("/users users user-service", ACCESS),
+            ("/users user user-service attempts=0", ATTEMPTS_RIGHT),
+            ("/users user user-service at-once=+1", AT_ONCE_RIGHT),
             ("/users user User", SERVICE),
             ("/users user user-service timeout=5", TIMEOUT),
             ("/users user user-service timeout=1h", TIMEOUT),
