@@ -95,7 +95,7 @@ async fn send(
 /// Cuts what is open as soon as the first request has come.
 async fn cut_the_first(shops: &[Shop; 2], notes: &Notes) {
     while notes.count() == 0 {
-        sleep(Duration::from_millis(1)).await;
+        tokio::task::yield_now().await;
     }
     shops.iter().for_each(Shop::cut);
 }
