@@ -33,7 +33,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     )]
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
-    fs::write(out.join("repeatable.rs"), format!("[{}]", repeatable(&descriptors).join(", ")))?;
+    let levels = [
+        ("without_effect.rs", IdempotencyLevel::NoSideEffects),
+        ("idempotent.rs", IdempotencyLevel::Idempotent),
+    ];
+    for (file, level) in levels {
+        fs::write(out.join(file), format!("[{}]", methods_of(&descriptors, level).join(", ")))?;
+    }
     tonic_prost_build::configure()
         // Without it a client cannot dial by itself, past mTLS.
         .build_transport(false)
@@ -42,19 +48,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The paths, in quotes, of the methods whose contract says that doing them twice is as good as once.
-fn repeatable(descriptors: &FileDescriptorSet) -> Vec<String> {
+/// The paths, in quotes, of the methods to which the contract gives this `level`.
+fn methods_of(descriptors: &FileDescriptorSet, level: IdempotencyLevel) -> Vec<String> {
     let mut paths = Vec::new();
     for file in &descriptors.file {
         for service in &file.service {
-            let repeatable = service.method.iter().filter(|method| {
-                let level = method.options.as_ref().map(MethodOptions::idempotency_level);
-                level.is_some_and(|level| level != IdempotencyLevel::IdempotencyUnknown)
+            let methods = service.method.iter().filter(|method| {
+                method.options.as_ref().map(MethodOptions::idempotency_level) == Some(level)
             });
             let path = |method: &MethodDescriptorProto| {
                 format!("{:?}", format!("/{}.{}/{}", file.package(), service.name(), method.name()))
             };
-            paths.extend(repeatable.map(path));
+            paths.extend(methods.map(path));
         }
     }
     paths.sort_unstable();

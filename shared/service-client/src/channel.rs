@@ -11,6 +11,7 @@ use std::time::Duration;
 use discovery::{Endpoint, Endpoints};
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
+use proto::Repeatable;
 use runtime::Deadline;
 use tokio::sync::watch;
 use tonic::Status;
@@ -70,9 +71,9 @@ impl Shared {
         let lane = self.edge.lane(path);
         let deadline = lane.within(deadline);
         // Whoever listens to a stream begins again by itself when that ends, and so when it does not begin.
-        let may_be_repeated = whole && proto::is_repeatable(path);
+        let repeatable = if whole { Repeatable::of_method(path) } else { Repeatable::No };
         self.address(&mut request);
-        let mut attempts = self.edge.begin(lane, deadline, may_be_repeated).await?;
+        let mut attempts = self.edge.begin(lane, deadline, repeatable).await?;
         let (head, body) = request.into_parts();
         let body = Kept::new(body, whole && attempts.may_go_on());
         let mut search = self.instances.search();
@@ -108,12 +109,15 @@ impl Shared {
             let (addr, line) = (sending.instance.addr, &sending.instance.connections);
             match waited {
                 Waited::For(Ok(response)) => {
-                    let Told { verdict, refusal } = told::by_grpc(response.headers());
+                    let Told { verdict, refusal, is_error } = told::by_grpc(response.headers());
                     sending.answered(verdict);
                     let until = whole.then_some(deadline);
                     let answer = response.map(|body| Answered::new(body, until, taken));
-                    let Some(refusal) = refusal else { return Came::Answer(answer) };
-                    return Came::Refusal(answer, search.after_refusal(addr, refusal));
+                    return match refusal {
+                        Some(refusal) => Came::Refusal(answer, search.after_refusal(addr, refusal)),
+                        None if is_error => Came::Error(answer),
+                        None => Came::Answer(answer),
+                    };
                 }
                 Waited::For(Err(mut failed)) => {
                     line.give_up(&taken);

@@ -10,6 +10,7 @@ mod terms;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proto::Repeatable;
 use resilience::{Backoff, BreakerConfig, Bulkhead, RetryBudget, RetryBudgetConfig};
 use runtime::{Deadline, Random};
 use types::ServiceName;
@@ -76,7 +77,7 @@ impl Edge {
         special.map_or(&self.usual, |(_, lane)| lane)
     }
 
-    /// Begins with a request of `lane`, which `may_be_repeated` where it is not known what became of it.
+    /// Begins with a request of `lane`; whether it is `repeatable` matters where it is not known what became of it.
     ///
     /// # Errors
     /// As many as may are under way and waiting already, or the deadline passes before its turn.
@@ -84,7 +85,7 @@ impl Edge {
         &'a self,
         lane: &'a Lane,
         deadline: Deadline,
-        may_be_repeated: bool,
+        repeatable: Repeatable,
     ) -> Result<Attempts<'a>, SendError> {
         let place = lane.bulkhead.enter(deadline).await.map_err(|error| {
             let error = SendError::crowded(&self.service, error);
@@ -92,7 +93,7 @@ impl Edge {
             error
         })?;
         self.budget.request();
-        Ok(Attempts::begin(self, lane.terms, deadline, may_be_repeated, place))
+        Ok(Attempts::begin(self, lane.terms, deadline, repeatable, place))
     }
 
     pub(crate) fn status(&self, protocol: &'static str, instances: Vec<InstanceStatus>) -> EdgeStatus {

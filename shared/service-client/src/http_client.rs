@@ -11,6 +11,7 @@ use futures_util::future::select_all;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
 use http_body::Body;
+use proto::Repeatable;
 use runtime::Deadline;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -96,9 +97,8 @@ where
         let shared = &*self.shared;
         let lane = self.lane.as_deref().unwrap_or_else(|| shared.edge.lane(request.uri().path()));
         let deadline = lane.within(deadline);
-        let may_be_repeated =
-            request.method().is_idempotent() || request.headers().contains_key(IDEMPOTENCY_KEY);
-        let mut attempts = shared.edge.begin(lane, deadline, may_be_repeated).await?;
+        let repeatable = repeatable(&request);
+        let mut attempts = shared.edge.begin(lane, deadline, repeatable).await?;
         let (head, body) = shared.addressed(request).into_parts();
         let body = Kept::new(body, attempts.may_go_on());
         let mut search = shared.instances.search();
@@ -109,6 +109,15 @@ where
                 return outcome;
             }
         }
+    }
+}
+
+fn repeatable<B>(request: &Request<B>) -> Repeatable {
+    match request.method() {
+        method if method.is_safe() => Repeatable::WithoutEffect,
+        method if method.is_idempotent() => Repeatable::Idempotent,
+        _ if request.headers().contains_key(IDEMPOTENCY_KEY) => Repeatable::Idempotent,
+        _ => Repeatable::No,
     }
 }
 
@@ -156,11 +165,15 @@ where
             let addr = sending.instance.addr;
             match waited {
                 Waited::For(Ok(response)) => {
-                    let Told { verdict, refusal } = told::by_http(response.status(), response.headers());
+                    let Told { verdict, refusal, is_error } =
+                        told::by_http(response.status(), response.headers());
                     sending.answered(verdict);
                     let answer = response.map(|body| Proxied::new(body, lease));
-                    let Some(refusal) = refusal else { return Came::Answer(answer) };
-                    return Came::Refusal(answer, search.after_refusal(addr, refusal));
+                    return match refusal {
+                        Some(refusal) => Came::Refusal(answer, search.after_refusal(addr, refusal)),
+                        None if is_error => Came::Error(answer),
+                        None => Came::Answer(answer),
+                    };
                 }
                 Waited::For(Err(mut failed)) => match failed.take_message() {
                     Some(unsent) if tries < MOST_TRIES => (request, tries) = (unsent, tries + 1),

@@ -16,6 +16,8 @@ pub(crate) struct Told {
     pub(crate) verdict: Verdict,
     /// That nothing happened.
     pub(crate) refusal: Option<Refusal>,
+    /// That it was not done.
+    pub(crate) is_error: bool,
 }
 
 /// Whether something that did not happen is worth another attempt.
@@ -53,6 +55,8 @@ pub(crate) fn by_http(status: StatusCode, headers: &HeaderMap) -> Told {
         StatusCode::SERVICE_UNAVAILABLE => Some(ErrorClass::Unavailable),
         StatusCode::GATEWAY_TIMEOUT => Some(ErrorClass::Unknown),
         status if status.is_server_error() => Some(ErrorClass::Internal),
+        // Which one, is between the caller and the callee.
+        status if status.is_client_error() => Some(ErrorClass::Invalid),
         _ => None,
     };
     let wait = number(headers, &RETRY_AFTER).map_or(Duration::ZERO, Duration::from_secs);
@@ -70,7 +74,7 @@ fn told(class: Option<ErrorClass>, headers: &HeaderMap, refusal: Refusal) -> Tol
         Some(ErrorClass::Internal | ErrorClass::Unknown) => (Verdict::Fault, None),
         _ => (Verdict::Success, None),
     };
-    Told { verdict, refusal }
+    Told { verdict, refusal, is_error: class.is_some() }
 }
 
 fn number<T: std::str::FromStr>(headers: &HeaderMap, name: &HeaderName) -> Option<T> {
@@ -106,7 +110,8 @@ mod tests {
             (HeaderMap::new(), Verdict::Success, None),
         ];
         for (headers, verdict, refusal) in cases {
-            assert_eq!(by_grpc(&headers), Told { verdict, refusal }, "{headers:?}");
+            let told = Told { verdict, refusal, is_error: !headers.is_empty() };
+            assert_eq!(by_grpc(&headers), told, "{headers:?}");
         }
     }
 
@@ -116,11 +121,12 @@ mod tests {
         let faults = [(500, Verdict::Fault), (502, Verdict::Fault), (504, Verdict::Fault)];
         for (status, verdict) in cases.into_iter().chain(faults) {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(by_http(status, &HeaderMap::new()), Told { verdict, refusal: None }, "{status}");
+            let told = Told { verdict, refusal: None, is_error: status != 200 };
+            assert_eq!(by_http(status, &HeaderMap::new()), told, "{status}");
         }
         let mut headers = HeaderMap::new();
         let told = |headers: &HeaderMap| by_http(StatusCode::SERVICE_UNAVAILABLE, headers);
-        assert_eq!(told(&headers), Told { verdict: Verdict::Nothing, refusal: NOW });
+        assert_eq!(told(&headers), Told { verdict: Verdict::Nothing, refusal: NOW, is_error: true });
         headers.insert(RETRY_AFTER, HeaderValue::from(7));
         assert_eq!(told(&headers).refusal, Some(Refusal::Passing(Duration::from_secs(7))));
         assert_eq!(told(&passed_on(headers)).refusal, Some(Refusal::Final));

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use proto::Repeatable;
 use resilience::{Place, RetryAfter};
 use runtime::Deadline;
 use tokio::time::sleep;
@@ -15,7 +16,7 @@ pub(crate) struct Attempts<'a> {
     edge: &'a Edge,
     terms: Terms,
     deadline: Deadline,
-    may_be_repeated: bool,
+    repeatable: Repeatable,
     /// Which one it is, from one.
     number: u32,
     /// Whether the next one has been paid for.
@@ -28,8 +29,10 @@ pub(crate) struct Attempts<'a> {
 /// What came of an attempt.
 #[derive(Debug)]
 pub(crate) enum Came<T> {
-    /// An answer.
+    /// An answer by which it was done.
     Answer(T),
+    /// An answer by which it could not be done, and could not be another time.
+    Error(T),
     /// An answer by which nothing happened.
     Refusal(T, Refusal),
     /// None.
@@ -41,12 +44,12 @@ impl<'a> Attempts<'a> {
         edge: &'a Edge,
         terms: Terms,
         deadline: Deadline,
-        may_be_repeated: bool,
+        repeatable: Repeatable,
         place: Place,
     ) -> Self {
         edge.metrics.attempt();
         let (number, is_paid, doubt) = (1, false, None);
-        Self { edge, terms, deadline, may_be_repeated, number, is_paid, doubt, _place: place }
+        Self { edge, terms, deadline, repeatable, number, is_paid, doubt, _place: place }
     }
 
     /// Whether there may be another attempt at all, so that what is sent is worth keeping.
@@ -56,7 +59,7 @@ impl<'a> Attempts<'a> {
 
     /// Whether an instance that says nothing may be left for another, which is paid for then.
     pub(crate) fn may_leave(&mut self) -> bool {
-        self.may_be_repeated && self.may_go_on() && self.pay()
+        self.repeatable != Repeatable::No && self.may_go_on() && self.pay()
     }
 
     /// The outcome, or none after a pause before the next attempt. `can_be_sent` tells whether the request is still all
@@ -69,7 +72,7 @@ impl<'a> Attempts<'a> {
         let not_before = match &came {
             Came::Refusal(_, Refusal::Passing(not_before)) => Some(*not_before),
             Came::Failure(error) if self.may_repeat(error) => Some(Duration::ZERO),
-            Came::Answer(_) | Came::Refusal(_, Refusal::Final) | Came::Failure(_) => None,
+            Came::Answer(_) | Came::Error(_) | Came::Refusal(_, Refusal::Final) | Came::Failure(_) => None,
         };
         let pause = |told| BACKOFF.pause_after(RetryAfter(told), self.number - 1, &self.edge.random);
         let pause = not_before.map(pause);
@@ -92,7 +95,7 @@ impl<'a> Attempts<'a> {
         error.is_of_an_instance()
             && match error.class() {
                 ErrorClass::Unavailable => true,
-                ErrorClass::Unknown => self.may_be_repeated,
+                ErrorClass::Unknown => self.repeatable != Repeatable::No,
                 _ => false,
             }
     }
@@ -102,11 +105,14 @@ impl<'a> Attempts<'a> {
         self.is_paid
     }
 
-    /// That nothing happened is not true where an earlier attempt may have had an effect.
+    /// Where an earlier attempt may have had an effect, it is not true that nothing happened, and an error may be the
+    /// consequence of that effect: what was deleted is not found, what was changed has another version.
     fn settled<T>(&mut self, came: Came<T>) -> Result<T, SendError> {
-        let has_failed = !matches!(came, Came::Answer(_));
+        let has_failed = matches!(came, Came::Refusal(..) | Came::Failure(_));
         let outcome = match came {
             Came::Answer(answer) => Ok(answer),
+            Came::Error(answer) if self.repeatable == Repeatable::WithoutEffect => Ok(answer),
+            Came::Error(answer) => self.doubt.take().map_or(Ok(answer), Err),
             Came::Refusal(answer, _) => self.doubt.take().map_or(Ok(answer), Err),
             Came::Failure(error) if error.class() == ErrorClass::Unavailable => {
                 Err(self.doubt.take().unwrap_or(error))

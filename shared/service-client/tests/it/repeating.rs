@@ -304,6 +304,29 @@ async fn nothing_is_said_not_to_have_happened_that_may_have_in_an_earlier_attemp
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_error_that_an_earlier_attempt_may_have_brought_about_is_not_told_as_the_answer() {
+    let cases = [(Method::DELETE, 404, None), (Method::PUT, 412, None), (Method::GET, 404, Some(404))];
+    for (method, status, answer) in cases {
+        let (town, notes) = (Town::new(), Notes::default());
+        let _registered = [1, 2].map(|last| town.register(last));
+        let count = Arc::new(AtomicUsize::new(0));
+        let shops = [1, 2].map(|last| {
+            let count = Arc::clone(&count);
+            serve(&town, last, &notes, move || match count.fetch_add(1, Ordering::Relaxed) {
+                0 => Does::Hang,
+                _ => Does::Answer(status),
+            })
+        });
+        let client = town.client();
+        let sent = send(&client, method.clone(), "");
+        let (outcome, ()) = tokio::join!(sent, cut_the_first(&shops, &notes));
+        let expected = answer.map_or(Err(ErrorClass::Unknown), Ok);
+        let outcome = outcome.map(|status| status.as_u16()).map_err(|error| error.class());
+        assert_eq!(outcome, expected, "{method}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_is_repeated_by_the_same_rules() {
     let town = Town::new();
     let _registered = [1, 2].map(|last| town.register(last));
