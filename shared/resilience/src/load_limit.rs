@@ -64,6 +64,15 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// Its name on metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Operators => "operators",
+            Self::Users => "users",
+            Self::Background => "background",
+        }
+    }
+
     /// Of the cap. Something is always left for the operators.
     const fn of_cap(self) -> Percent {
         match self {
