@@ -13,6 +13,7 @@ mod load;
 mod minimal;
 mod neighbours;
 mod process;
+mod resilience;
 mod server;
 mod start;
 mod stuffing;
@@ -50,6 +51,8 @@ enum Bench {
     Start,
     /// Whether a login at an account that there is takes longer than at none.
     Stuffing,
+    /// What the circuit breaker, the limits and the retry budget cost a call that nothing is wrong with.
+    Resilience,
     /// A service that is measured, or needed by one that is.
     #[command(hide = true)]
     UserService,
@@ -72,6 +75,7 @@ fn main() -> Result<ExitCode> {
         Bench::Hot => block_on(hot::run()),
         Bench::Getuser => block_on(getuser::run()),
         Bench::Start => block_on(start::run()),
+        Bench::Resilience => block_on(resilience::run()),
         Bench::Stuffing => block_on(stuffing::run()),
         Bench::Gateway => block_on(gateway::run()),
         Bench::AuthService => Ok(chassis::run("auth-service", [], auth_service::build)),

@@ -13,7 +13,7 @@ const POSTGRES: &str = "FLOTILLA_BENCH_POSTGRES";
 /// The peer that the data layer is measured beside.
 const PGBENCH: &str = "FLOTILLA_BENCH_PGBENCH";
 /// The benches that measure what is embedded alone.
-const WITHOUT_SERVER: [&str; 3] = ["gateway", "start", "stuffing"];
+const WITHOUT_SERVER: [&str; 4] = ["gateway", "resilience", "start", "stuffing"];
 
 pub(crate) fn run(root: &Path, name: &str, args: &[String]) -> Result<ExitCode> {
     // Nothing else may run beside the server while it is measured, a compiler least of all.

@@ -12,7 +12,7 @@ use telemetry::Red;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::inbound::{Handler, Inbound, Kind, Stack};
+use crate::inbound::{Handler, Inbound, Kind, Shedding, Stack};
 use crate::serve::{Server, Transport};
 use crate::{
     Check, Edge, Finding, Front, Gate, KeySource, Platform, Service, StartError, UserTokens, admin, grpc,
@@ -124,6 +124,7 @@ impl Assembly {
         let internal =
             binder.stack(Kind::Grpc, Gate::methods(allow, metrics), routes(internal.into_axum_router()));
         let admin = binder.stack(Kind::Http, Gate::OPEN, routes(admin::routes(health, metrics.clone())));
+        let admin = Stack { shedding: Shedding::Never, ..admin };
 
         let renewal = platform.renewal.clone().map(|renewal| renewal.of(identity.clone()));
         let grpc = Transport::Mtls(identity.clone(), Alpn::H2);
@@ -177,7 +178,8 @@ impl Binder<'_> {
     fn stack(&self, kind: Kind, gate: Gate, handler: Handler) -> Stack {
         let Platform { env, health, listeners, .. } = self.platform;
         let (env, red, health) = (env.clone(), self.red.clone(), health.clone());
-        Stack { kind, gate, handler, bounds: listeners.bounds, env, red, health }
+        let (bounds, shedding) = (listeners.bounds, Shedding::ByLoad);
+        Stack { kind, gate, handler, bounds, shedding, env, red, health }
     }
 
     async fn bind(

@@ -8,9 +8,15 @@
 //! 5. *deadline*: before any work is done for a caller who may have given up;
 //! 6. *body limit*: before the handler, which need not think of it;
 //! 7. *panics*: innermost, so that what a handler breaks is answered, measured and logged like the rest;
-//! 8. the router.
+//! 8. the router;
+//! 9. *load*: within the router, which alone knows what kind of operation it is, and before the handler, so that what is
+//!    refused costs next to nothing. Each operation has its own limit, since how long a login takes says nothing of how
+//!    long a read should: logins that queue lose their places and reads keep theirs, unless these become slower too. All
+//!    of them are under one cap. A request takes a place until the head of its answer, and none while its client is waited
+//!    for. What operators ask goes last, and the admin listener has no limit at all.
 //!
-//! A raw handler stands in the place of 5, 6 and 8: it passes requests on, and what each may take depends on where to.
+//! A raw handler stands in the place of 5, 6, 8 and 9: it passes requests on, and what each may take depends on where to.
+//! Of the load it has the cap alone; where its requests are worked on there are limits.
 //!
 //! What comes over a connection without a peer's identity comes from outside: its request id, trace and deadline
 //! are not believed.
@@ -19,6 +25,7 @@ mod answer;
 mod body;
 mod deadline;
 mod handler;
+mod load;
 mod request_id;
 mod routes;
 mod rules;
@@ -36,6 +43,7 @@ use axum::response::Response;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
+use resilience::{LoadLimit, Priority};
 use runtime::Env;
 use service_auth::Peer;
 use telemetry::{Red, TraceContext, request_span};
@@ -48,6 +56,7 @@ use self::answer::{Manners, Measured};
 use self::body::Arriving;
 pub use self::body::{BodyError, UnreadBody};
 pub use self::handler::{Arrival, Handler, RawHandler};
+use self::load::Load;
 pub use self::request_id::RequestId;
 use self::routes::Route;
 use crate::serve::Place;
@@ -62,6 +71,15 @@ pub enum Kind {
     Grpc,
 }
 
+/// Whether requests are refused when there is too much to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shedding {
+    /// By the load, up to [`Bounds::in_flight`].
+    ByLoad,
+    /// Never, because it is by these that the trouble is seen.
+    Never,
+}
+
 /// How much of a request there may be, and how long it may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -73,11 +91,15 @@ pub struct Bounds {
     pub body_whole: Duration,
     /// Until the head of the answer, where the caller does not want it sooner.
     pub answer: Duration,
+    /// Requests under way at once, of which the last tenth is the operators'.
+    pub in_flight: u32,
 }
 
 impl Bounds {
     /// Beyond 4 MiB tonic refuses a message by itself.
     const BODIES: RangeInclusive<u64> = 1 << 10..=4 << 20;
+    /// Fewer leave no room to find a limit in.
+    const IN_FLIGHT: RangeInclusive<u32> = 10..=100_000;
     const WAITS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 }
 
@@ -92,6 +114,8 @@ impl Default for Bounds {
             body_whole: Duration::from_secs(15),
             // Nobody waits longer for what is done while they wait.
             answer: Duration::from_secs(30),
+            // As many as there may be connections; far more than a service of ours can work on at once.
+            in_flight: 1_000,
         }
     }
 }
@@ -105,6 +129,7 @@ impl Configure for Bounds {
             body_idle: settings.duration("BODY_IDLE_TIMEOUT", default.body_idle, Self::WAITS),
             body_whole: settings.duration("BODY_TIMEOUT", default.body_whole, Self::WAITS),
             answer: settings.duration("REQUEST_TIMEOUT", default.answer, Self::WAITS),
+            in_flight: settings.number("MAX_IN_FLIGHT", default.in_flight, Self::IN_FLIGHT),
         }
     }
 }
@@ -120,6 +145,8 @@ pub struct Stack {
     pub handler: Handler,
     /// How much of a request there may be.
     pub bounds: Bounds,
+    /// Whether requests are refused when there is too much to do.
+    pub shedding: Shedding,
     /// Everything random or outside.
     pub env: Env,
     /// What measures the answers.
@@ -128,9 +155,9 @@ pub struct Stack {
     pub health: Health,
 }
 
-/// The inbound stack of one listener. Clones are the same.
+/// The inbound stack of one listener, and the cap on what it passes on. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct Inbound(Arc<Stack>);
+pub struct Inbound(Arc<Stack>, Option<LoadLimit>);
 
 /// Who is at the other end of a connection.
 #[derive(Debug)]
@@ -149,11 +176,18 @@ impl Client {
 impl Inbound {
     /// The stack, ready to answer.
     pub fn new(stack: Stack) -> Self {
-        let handler = match (stack.kind, stack.handler) {
-            (Kind::Http, Handler::Routes(router)) => Handler::Routes(routes::completed(router)),
-            (_, handler) => handler,
+        let Stack { kind, shedding, ref bounds, ref red, .. } = stack;
+        let sheds = shedding == Shedding::ByLoad;
+        let limited =
+            |router| if sheds { Load::new(kind, bounds, red.clone()).around(router) } else { router };
+        let (handler, cap) = match stack.handler {
+            Handler::Routes(router) if kind == Kind::Http => {
+                (Handler::Routes(routes::completed(router, limited)), None)
+            }
+            Handler::Routes(router) => (Handler::Routes(limited(router)), None),
+            Handler::Raw(raw) => (Handler::Raw(raw), sheds.then(|| bounds.cap())),
         };
-        Self(Arc::new(Stack { handler, ..stack }))
+        Self(Arc::new(Stack { handler, ..stack }), cap)
     }
 
     /// Answers a request.
@@ -198,11 +232,16 @@ impl Inbound {
         let router = match &stack.handler {
             Handler::Routes(router) => router,
             Handler::Raw(raw) => {
+                let cap = self.1.as_ref();
+                let _under_way = cap
+                    .map(|cap| load::enter(cap, Priority::Users, &stack.red).map_err(load::problem))
+                    .transpose()?;
                 let arrival = Arrival { head, body, addr: client.addr, id, trace, route };
                 return stack.contain(raw.answer(arrival)).await?;
             }
         };
         let deadline = deadline::of(stack.kind, &head.headers, client.peer.is_some(), stack.bounds.answer)?;
+        let work = body.work().clone();
         let mut request = Request::from_parts(head, body.within(stack.bounds.body)?);
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(client.addr));
@@ -212,6 +251,7 @@ impl Inbound {
         extensions.insert(id);
         extensions.insert(trace);
         extensions.insert(deadline);
+        extensions.insert(work);
         extensions.insert(route);
         let handled = service_client::watch_calls(stack.contain(router.clone().call(request)));
         match deadline.bound(handled).await {

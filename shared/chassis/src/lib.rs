@@ -40,7 +40,7 @@ pub use extract::{Json, Query};
 pub use front::{Front, FrontConfig, FrontTls};
 pub use health::{Check, Finding, Health, Report, Status};
 pub use inbound::{
-    Arrival, BodyError, Bounds, Handler, Inbound, Kind, RawHandler, RequestId, Stack, UnreadBody,
+    Arrival, BodyError, Bounds, Handler, Inbound, Kind, RawHandler, RequestId, Shedding, Stack, UnreadBody,
 };
 pub use listeners::Listeners;
 pub use platform::{Platform, VERSION};

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -120,11 +121,16 @@ impl Problem {
         if self.refuses_caller {
             return proto::status::of_refused_caller(&self.detail);
         }
-        proto::status::of(self.class, &self.detail, &self.errors)
+        match self.class {
+            ErrorClass::Unavailable | ErrorClass::TooMany => {
+                proto::status::of_not_now(self.class, &self.detail, Duration::from_secs(self.retry_after))
+            }
+            _ => proto::status::of(self.class, &self.detail, &self.errors),
+        }
     }
 
     /// What brought it about, for the log alone.
-    pub(crate) fn cause(&self) -> Option<&(dyn Error + Send + Sync)> {
+    pub(crate) fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.cause.as_deref()
     }
 

@@ -4,6 +4,8 @@
 //! that was not made here (by a proxy, a foreign server, a broken connection) is taken for [`ErrorClass::Unknown`]
 //! unless its code says for certain that nothing happened.
 
+use std::time::Duration;
+
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use types::{Classify, ErrorClass, FieldError};
@@ -39,8 +41,16 @@ const fn code_and_reason(class: ErrorClass) -> (Code, &'static str) {
 ///
 /// `message` is dropped for [`ErrorClass::Internal`], of which the caller learns nothing.
 pub fn of(class: ErrorClass, message: &str, fields: &[FieldError]) -> Status {
+    detailed(class, message, fields, ErrorDetails::new())
+}
+
+/// The status of a refusal that may be asked for again, and not sooner than `after`: a `google.rpc.RetryInfo` says so.
+pub fn of_not_now(class: ErrorClass, message: &str, after: Duration) -> Status {
+    detailed(class, message, &[], ErrorDetails::with_retry_info(Some(after)))
+}
+
+fn detailed(class: ErrorClass, message: &str, fields: &[FieldError], mut details: ErrorDetails) -> Status {
     let (code, reason) = code_and_reason(class);
-    let mut details = ErrorDetails::new();
     details.set_error_info(reason, DOMAIN, []);
     if !fields.is_empty() {
         let violations: Vec<_> = fields.iter().map(violation).collect();
@@ -72,6 +82,11 @@ pub fn of_refused_caller(message: &str) -> Status {
 /// class, and a proxy between the two knows of no users.
 pub fn refuses_caller(status: &Status) -> bool {
     told(status).is_none() && matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
+}
+
+/// How long a status says that the caller should wait before it asks again.
+pub fn retry_after(status: &Status) -> Option<Duration> {
+    status.get_details_retry_info()?.retry_delay
 }
 
 /// The fields a status says are wrong.
@@ -167,6 +182,15 @@ mod tests {
             ["email", "a.b"]
         );
         assert_eq!(fields(&over_the_wire(&sent)), wrong);
+    }
+
+    #[test]
+    fn when_to_ask_again_survives_the_wire() {
+        let received =
+            over_the_wire(&of_not_now(ErrorClass::Unavailable, "no", Duration::from_millis(1_500)));
+        assert_eq!(class(&received), ErrorClass::Unavailable);
+        assert_eq!(retry_after(&received), Some(Duration::from_millis(1_500)));
+        assert_eq!(retry_after(&of(ErrorClass::Unavailable, "no", &[])), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub use self::http::HttpRequest;
 pub use self::rpc::RpcCall;
 
 use crate::Metrics;
-use crate::metrics::{Counter, Histogram};
+use crate::metrics::{Counter, Family, Histogram, Labels};
 
 /// A value that is not among those we know. Whatever a caller sends, labels come from a bounded set.
 const OTHER: &str = "_OTHER";
@@ -32,6 +32,7 @@ pub struct Red {
     http: Arc<http::Series>,
     rpc: Arc<rpc::Series>,
     panics: Counter,
+    shed: Family<Labels<1>, Counter>,
 }
 
 impl Red {
@@ -41,6 +42,11 @@ impl Red {
             http: Arc::new(http::Series::new(metrics)),
             rpc: Arc::new(rpc::Series::new(metrics)),
             panics: metrics.register("flotilla_panics", "Requests that ended in a panic", Counter::default()),
+            shed: metrics.register(
+                "flotilla_requests_shed",
+                "Requests that were refused because there was too much to do",
+                Family::default(),
+            ),
         }
     }
 
@@ -60,6 +66,11 @@ impl Red {
     /// that, it counts as `CANCELLED`.
     pub fn rpc(&self, path: &str) -> RpcCall {
         RpcCall::arrived(&self.rpc, path)
+    }
+
+    /// A request of this priority was refused because there was too much to do.
+    pub fn shed(&self, priority: &'static str) {
+        self.shed.get_or_create(&[("priority", priority)]).inc();
     }
 
     /// A request ended in a panic.

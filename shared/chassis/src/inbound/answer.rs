@@ -14,6 +14,7 @@ use axum::response::Response;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body::{Body as _, Frame, SizeHint};
+use resilience::Shed;
 use telemetry::{HttpRequest, Red, RpcCall};
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -126,7 +127,9 @@ fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response)
 
 /// Only what somebody here has to look into; the caller's own mistakes are told to the caller.
 fn log(problem: &Problem) {
-    if is_ours(problem.class()) {
+    // Of these there are many, just when there is the least time for them; they are counted.
+    let is_shed = problem.cause().is_some_and(|cause| cause.is::<Shed>());
+    if is_ours(problem.class()) && !is_shed {
         let cause = chain(problem.cause().and_then(|error| error.source()));
         log_failure(problem.class(), problem.detail(), &cause);
     }

@@ -10,9 +10,11 @@ use axum::body::{Body, Bytes};
 use http::StatusCode;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use resilience::Shed;
 use tokio::time::{Instant, Sleep, sleep};
 use types::{Classify, ErrorClass};
 
+use super::load::{self, Work};
 use super::{Bounds, Kind};
 use crate::Problem;
 
@@ -31,6 +33,9 @@ pub enum BodyError {
     /// It did not come whole in time.
     #[error("the body must arrive within {} seconds", .0.as_secs_f64())]
     TooSlow(Duration),
+    /// When some of it had come there was too much to do.
+    #[error(transparent)]
+    Shed(#[from] Shed),
     /// Its framing is broken.
     #[error("the body is not framed as its headers say")]
     Broken(#[source] hyper::Error),
@@ -44,7 +49,7 @@ impl Classify for BodyError {
         match self {
             Self::TooLarge(_) => ErrorClass::TooLarge,
             Self::Crowded(_) => ErrorClass::TooMany,
-            Self::Paused(_) | Self::TooSlow(_) => ErrorClass::Unavailable,
+            Self::Paused(_) | Self::TooSlow(_) | Self::Shed(_) => ErrorClass::Unavailable,
             Self::Broken(_) | Self::Ended(_) => ErrorClass::Invalid,
         }
     }
@@ -61,6 +66,7 @@ impl BodyError {
     pub fn problem(&self) -> Problem {
         let problem = Problem::new(self.class(), self.to_string());
         match self {
+            Self::Shed(shed) => load::problem(*shed),
             Self::Paused(_) | Self::TooSlow(_) => problem.with_status(StatusCode::REQUEST_TIMEOUT),
             _ => problem,
         }
@@ -83,13 +89,19 @@ pub struct UnreadBody {
     bounds: Bounds,
     arriving: Arriving,
     end: End,
+    work: Work,
 }
 
 impl UnreadBody {
     pub(super) fn new(kind: Kind, body: Incoming, bounds: &Bounds, arriving: &Arriving) -> Self {
         let arriving = Arriving { own: 0, all: Arc::clone(&arriving.all) };
         let end = End(Arc::new(AtomicBool::new(body.is_end_stream())));
-        Self { kind, body, bounds: *bounds, arriving, end }
+        Self { kind, body, bounds: *bounds, arriving, end, work: Work::default() }
+    }
+
+    /// What it is read for.
+    pub(super) fn work(&self) -> &Work {
+        &self.work
     }
 
     pub(super) fn end(&self) -> &End {
@@ -101,7 +113,7 @@ impl UnreadBody {
     /// # Errors
     /// `TooLarge`: it says so itself, and stays unread.
     pub fn within(self, most: usize) -> Result<Body, Problem> {
-        let Self { kind, body, bounds, arriving, end } = self;
+        let Self { kind, body, bounds, arriving, end, work } = self;
         let said = body.size_hint().lower();
         if usize::try_from(said).map_or(true, |said| said > most) {
             return Err(BodyError::TooLarge(most).problem());
@@ -110,7 +122,8 @@ impl UnreadBody {
             return Ok(Body::empty());
         }
         let (left, time_left) = (most, bounds.body_whole);
-        Ok(Body::new(Limited { kind, body, bounds, most, left, arriving, end, waiting: None, time_left }))
+        let waiting = None;
+        Ok(Body::new(Limited { kind, body, bounds, most, left, arriving, end, waiting, work, time_left }))
     }
 }
 
@@ -163,6 +176,7 @@ struct Limited {
     arriving: Arriving,
     end: End,
     waiting: Option<Waiting>,
+    work: Work,
     /// For which the client may be waited for.
     time_left: Duration,
 }
@@ -180,6 +194,9 @@ impl Limited {
         };
         if let Some(waiting) = self.waiting.take() {
             self.time_left = self.time_left.saturating_sub(waiting.since.elapsed());
+            if let Err(shed) = self.work.resume() {
+                return Poll::Ready(Some(Err(shed.into())));
+            }
         }
         if frame.is_none() || self.body.is_end_stream() {
             self.end.read();
@@ -191,6 +208,7 @@ impl Limited {
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
         let Bounds { body_idle, body_whole, .. } = self.bounds;
         let time = self.time_left.min(body_idle);
+        self.work.pause();
         let begin = || Waiting { since: Instant::now(), over: Box::pin(sleep(time)) };
         ready!(self.waiting.get_or_insert_with(begin).over.as_mut().poll(cx));
         let is_over = self.time_left <= body_idle;

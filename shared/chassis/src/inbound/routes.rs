@@ -32,15 +32,16 @@ impl Route {
     }
 }
 
-/// `router` with problems where it would answer with empty bodies, and with every route telling itself.
-pub(super) fn completed(router: Router) -> Router {
+/// `router` with problems where it would answer with empty bodies, with what is `before` each handler, and with every
+/// route telling itself first.
+pub(super) fn completed(router: Router, before: impl FnOnce(Router) -> Router) -> Router {
     let method = "this resource does not have this method; the header allow names those it has";
-    router
+    let router = router
         .fallback(async || Problem::new(ErrorClass::NotFound, "there is nothing at this path"))
         .method_not_allowed_fallback(async move || {
             Problem::new(ErrorClass::Invalid, method).with_status(StatusCode::METHOD_NOT_ALLOWED)
-        })
-        .layer(MapRequestLayer::new(told))
+        });
+    before(router).layer(MapRequestLayer::new(told))
 }
 
 fn told<B>(request: Request<B>) -> Request<B> {

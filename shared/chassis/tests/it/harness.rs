@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use chassis::{Bounds, Drained, Gate, Handler, Health, Inbound, Kind, Limits, Server, Stack, Transport};
+use chassis::{
+    Bounds, Drained, Gate, Handler, Health, Inbound, Kind, Limits, Server, Shedding, Stack, Transport,
+};
 use runtime::{Clock, Env, Io, Listen, Listener, Net, Network, Random};
 use telemetry::{Metrics, Red};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -76,6 +78,7 @@ impl Setup {
             gate: Gate::OPEN,
             handler: self.handler,
             bounds: self.bounds,
+            shedding: Shedding::ByLoad,
             env: env.clone(),
             red: red.clone(),
             health: Health::new(),

@@ -9,6 +9,7 @@ mod harness;
 mod http2;
 mod inbound;
 mod lifecycle;
+mod load;
 mod logging;
 mod operations;
 mod outbound;

@@ -114,10 +114,12 @@ impl Plain {
     }
 }
 
+type Entering = Pin<Box<dyn Future<Output = Result<Place, BulkheadError>>>>;
+
 /// Those who have entered or are about to, as the bulkhead has it.
 struct Real {
     bulkhead: Bulkhead,
-    entering: Vec<(usize, Pin<Box<dyn Future<Output = Result<Place, BulkheadError>>>>)>,
+    entering: Vec<(usize, Entering)>,
     under_way: Vec<(usize, Place)>,
     refused: Vec<(usize, BulkheadError)>,
 }

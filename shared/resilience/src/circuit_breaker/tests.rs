@@ -168,3 +168,15 @@ async fn a_trial_whose_caller_leaves_makes_room_for_another() {
     assert!(tokio::time::timeout(A_BIT, trial).await.is_err());
     assert!(breaker.would_enter());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_allocates_nothing() {
+    let (breaker, open) = (breaker(), opened());
+    let calls = || {
+        for verdict in [Verdict::Success, Verdict::Failure, Verdict::Success] {
+            assert_eq!(call(&breaker, verdict), Ok(None));
+        }
+        assert!(breaker.would_enter() && open.try_enter().is_err());
+    };
+    assert_eq!(allocation_counter::measure(calls).count_total, 0);
+}

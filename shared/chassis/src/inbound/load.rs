@@ -1,0 +1,224 @@
+//! How much is worked on at once: a limit for each kind of operation, under one cap.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, Method};
+use resilience::{Admitted, LoadLimit, LoadLimitConfig, Outcome, Priority, Shed};
+use runtime::Deadline;
+use telemetry::Red;
+use tonic::{Code, Status};
+use types::ErrorClass;
+
+use super::{Bounds, Kind};
+use crate::Problem;
+
+/// What is worked on by one listener.
+pub(super) struct Load {
+    kind: Kind,
+    red: Red,
+    /// Of what is beyond [`Load::MOST`].
+    others: LoadLimit,
+    limits: RwLock<Limits>,
+}
+
+/// By path, or its pattern, and method.
+#[derive(Default)]
+struct Limits {
+    count: usize,
+    by_path: BTreeMap<Box<str>, Vec<(Method, LoadLimit)>>,
+}
+
+impl Bounds {
+    /// Of what is worked on here.
+    fn by_load(&self) -> LoadLimitConfig {
+        let default = LoadLimitConfig::default();
+        LoadLimitConfig { most: self.in_flight, ..default }
+    }
+
+    /// Of what is passed on.
+    fn cap_alone(&self) -> LoadLimitConfig {
+        let most = self.in_flight;
+        LoadLimitConfig { first: most, least: most, ..self.by_load() }
+    }
+
+    /// The cap of a handler that has no limit besides.
+    pub(super) fn cap(&self) -> LoadLimit {
+        LoadLimit::new(self.cap_alone())
+    }
+}
+
+impl Load {
+    /// More than any service has operations. Methods are whatever a caller writes.
+    const MOST: usize = 1_000;
+
+    pub(super) fn new(kind: Kind, bounds: &Bounds, red: Red) -> Self {
+        Self { kind, red, others: LoadLimit::new(bounds.by_load()), limits: RwLock::default() }
+    }
+
+    /// `router`, with the limit before each of its handlers.
+    pub(super) fn around(self, router: Router) -> Router {
+        router.layer(from_fn_with_state(Arc::new(self), limited))
+    }
+
+    /// Calls of one service match one route; the methods are told apart by their paths, of which the gate knows each.
+    fn limit(&self, request: &Request) -> LoadLimit {
+        let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let path = match self.kind {
+            Kind::Grpc => request.uri().path(),
+            Kind::Http => matched.unwrap_or_default(),
+        };
+        let known = self.limits.read().unwrap_or_else(PoisonError::into_inner).find(path, request.method());
+        known.unwrap_or_else(|| self.new_limit(path, request.method()))
+    }
+
+    fn new_limit(&self, path: &str, method: &Method) -> LoadLimit {
+        let mut limits = self.limits.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(limit) = limits.find(path, method) {
+            return limit;
+        }
+        if limits.count == Self::MOST {
+            return self.others.clone();
+        }
+        let limit = self.others.beside();
+        limits.count += 1;
+        limits.by_path.entry(path.into()).or_default().push((method.clone(), limit.clone()));
+        limit
+    }
+}
+
+impl Limits {
+    fn find(&self, path: &str, method: &Method) -> Option<LoadLimit> {
+        let methods = self.by_path.get(path)?;
+        methods.iter().find(|(known, _)| known == method).map(|(_, limit)| limit.clone())
+    }
+}
+
+async fn limited(State(load): State<Arc<Load>>, request: Request, next: Next) -> Response {
+    // What matches no route costs nothing.
+    if request.extensions().get::<MatchedPath>().is_none() {
+        return next.run(request).await;
+    }
+    let extensions = request.extensions();
+    let under_way = UnderWay {
+        work: extensions.get::<Work>().cloned().unwrap_or_default(),
+        deadline: extensions.get().copied(),
+    };
+    let entry = Entry { limit: load.limit(&request), priority: priority(&request), red: load.red.clone() };
+    if let Err(shed) = under_way.work.begin(entry) {
+        return problem(shed).into_response();
+    }
+    let response = next.run(request).await;
+    under_way.work.end(was_worked_on(&response));
+    response
+}
+
+/// Lets a request in and counts it if it is not.
+pub(super) fn enter(limit: &LoadLimit, priority: Priority, red: &Red) -> Result<Admitted, Shed> {
+    limit.try_enter(priority).inspect_err(|_shed| red.shed(priority.as_str()))
+}
+
+pub(super) fn problem(shed: Shed) -> Problem {
+    Problem::from(shed).with_retry_after(shed.retry_after.seconds())
+}
+
+/// Only gRPC has such paths; no route of an edge API begins like them.
+fn priority(request: &Request) -> Priority {
+    let path = request.uri().path();
+    if path.starts_with("/flotilla.operations.v1.") || path.starts_with("/grpc.health.v1.") {
+        Priority::Operators
+    } else if path.starts_with("/grpc.reflection.") {
+        Priority::Background
+    } else {
+        Priority::Users
+    }
+}
+
+/// A request that is worked on, or will be when more of its body has come: meanwhile it takes no place, so that clients
+/// who send slowly keep nobody out. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Work(Arc<Mutex<Stage>>);
+
+#[derive(Debug, Default)]
+struct Stage {
+    /// Nothing where there is no limit, and once the answer has begun.
+    entry: Option<Entry>,
+    admitted: Option<Admitted>,
+}
+
+/// How it gets in.
+#[derive(Debug)]
+struct Entry {
+    limit: LoadLimit,
+    priority: Priority,
+    red: Red,
+}
+
+impl Work {
+    fn begin(&self, entry: Entry) -> Result<(), Shed> {
+        self.stage().entry = Some(entry);
+        self.resume()
+    }
+
+    /// Its client is waited for.
+    pub(super) fn pause(&self) {
+        self.stage().admitted = None;
+    }
+
+    /// Its client has sent something.
+    pub(super) fn resume(&self) -> Result<(), Shed> {
+        let mut stage = self.stage();
+        if let (Some(entry), None) = (&stage.entry, &stage.admitted) {
+            stage.admitted = Some(enter(&entry.limit, entry.priority, &entry.red)?);
+        }
+        Ok(())
+    }
+
+    fn end(&self, was_worked_on: bool) {
+        let Stage { admitted, .. } = mem::take(&mut *self.stage());
+        if let Some(admitted) = admitted {
+            admitted.finish(if was_worked_on { Outcome::Worked } else { Outcome::Nothing });
+        }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request before its answer has begun.
+struct UnderWay {
+    work: Work,
+    deadline: Option<Deadline>,
+}
+
+impl Drop for UnderWay {
+    /// Without an answer its caller has gone, or its time has passed, which it spent here.
+    fn drop(&mut self) {
+        self.work.end(self.deadline.is_some_and(Deadline::has_passed));
+    }
+}
+
+/// A refusal is so much faster than an answer that it would look like a day without load.
+fn was_worked_on(response: &Response) -> bool {
+    let class = match (response.extensions().get::<Problem>(), failed_code(response.headers())) {
+        (Some(problem), _) => Some(problem.class()),
+        (None, Some(code)) => Some(proto::status::class(&Status::new(code, ""))),
+        (None, None) => None,
+    };
+    match class {
+        None => response.status().is_success() || response.status().is_redirection(),
+        Some(class) => matches!(class, ErrorClass::Unknown | ErrorClass::Internal),
+    }
+}
+
+/// gRPC's code where the answer is nothing but a refusal.
+fn failed_code(headers: &HeaderMap) -> Option<Code> {
+    let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
+    (code != Code::Ok).then_some(code)
+}
