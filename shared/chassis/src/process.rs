@@ -2,13 +2,11 @@ use std::fs::File;
 use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use discovery::Discover;
 use service_auth::{DEFAULT_TRUST_DOMAIN, Issuer, TrustDomain};
 use telemetry::{LogFormat, Logs, LogsError};
 
-use crate::{Configure, Listeners, Settings, discovery_config};
+use crate::{Configure, DiscoveryConfig, Listeners, Settings, discovery_config};
 
 /// What a service that is a process of its own is told, besides what it is about.
 #[derive(Debug)]
@@ -20,7 +18,7 @@ pub struct ProcessConfig {
     /// Whose access tokens it takes.
     pub issuer: Issuer,
     /// Where the others are.
-    pub discovery: Arc<dyn Discover>,
+    pub discovery: DiscoveryConfig,
     /// Where it listens.
     pub listeners: Listeners,
     /// Heavy computations, such as password hashes, that run at once.
@@ -104,14 +102,16 @@ pub struct IdentityFiles {
 
 impl Configure for ProcessConfig {
     fn configure(settings: &mut Settings) -> Self {
-        Self {
+        let config = Self {
             log: LogConfig::configure_or(LogFormat::Json, settings),
             identity: IdentityFiles::configure(settings),
             issuer: issuer(settings),
             discovery: discovery_config(settings),
             listeners: Listeners::configure(settings),
             compute_threads: compute_threads(settings),
-        }
+        };
+        config.discovery.require_address(config.listeners.grpc, settings);
+        config
     }
 }
 

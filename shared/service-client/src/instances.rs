@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(turns.iter().filter(|&&turn| turn == 2).count(), 2);
         assert!(instances.known.load().instances.iter().any(|instance| Arc::ptr_eq(instance, &kept)));
 
-        first.withdraw();
+        drop(first);
         assert_eq!((next(&instances), next(&instances)), (2, 2));
         drop(registry);
         assert_eq!(next(&instances), 2, "the last set is final");

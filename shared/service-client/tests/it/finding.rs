@@ -49,7 +49,7 @@ async fn each_instance_has_its_turn_and_the_set_is_followed() {
     let mut turns: Vec<char> = told(&town, 6).await.chars().collect();
     turns.sort_unstable();
     assert_eq!(turns, ['1', '1', '2', '2', '3', '3']);
-    first.withdraw();
+    drop(first);
     assert!(!told(&town, 4).await.contains('1'));
     assert_eq!(shops.map(|shop| shop.accepted()), [1, 1, 1]);
 }
@@ -61,7 +61,7 @@ async fn an_instance_that_has_withdrawn_loses_its_connection() {
     let first = town.register(1);
     let _second = town.register(2);
     assert_eq!(told(&town, 2).await, "12");
-    first.withdraw();
+    drop(first);
     assert_eq!(told(&town, 1).await, "2");
     gone.until_open(0).await;
 }
