@@ -38,3 +38,33 @@ fn finding(standing: Option<Standing>) -> Finding {
         Some(Standing::Unknown { why }) => Finding::Failing { reason: why },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Health;
+
+    #[test]
+    fn a_service_that_was_told_once_is_ready_and_says_that_it_was_long_ago() {
+        let health = Health::new();
+        let check = health.check("discovery");
+        health.serving();
+        let (age, why) = (Duration::from_secs(90), || "refused".to_owned());
+        let told = [
+            Standing::Unknown { why: why() },
+            Standing::Current { age },
+            Standing::Stale { age, why: why() },
+        ];
+        let told = told.map(|standing| {
+            check.report(finding(Some(standing)));
+            format!("{} {}", health.is_ready(), serde_json::to_string(&health.report().checks).unwrap())
+        });
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        false {"discovery":{"status":"failing","reason":"refused"}}
+        true {"discovery":{"status":"ok"}}
+        true {"discovery":{"status":"stale","reason":"refused"}}
+        "#);
+    }
+}

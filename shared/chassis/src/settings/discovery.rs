@@ -66,8 +66,8 @@ pub fn optional_discovery(settings: &mut Settings) -> Option<DiscoveryConfig> {
 impl DiscoveryConfig {
     /// Notes that it must be told by which address it is reached, where others are told and it listens on all.
     pub(crate) fn require_address(&self, listens: SocketAddr, settings: &mut Settings) {
-        if let Self::Consul(config) = self
-            && config.advertise.is_none()
+        if let Self::Consul(_) = self
+            && !settings.is_given("ADVERTISE_ADDRESS")
             && listens.ip().is_unspecified()
         {
             let right = "the IP address by which others reach this process, which listens on all of its own";
