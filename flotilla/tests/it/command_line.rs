@@ -128,8 +128,8 @@ async fn what_operators_ask_is_explained() {
       -h, --help                          Print help
 
     Asked are the instances that --endpoint names, else those of SERVICES_STATIC, SERVICES_DNS or CONSUL_HOST, else the
-    `flotilla up` that runs in the data directory. They see the operator's certificate, which is in the directory that
-    FLOTILLA_IDENTITY_DIR names, else in the directory `operator` of the data directory.
+    `flotilla up` that runs in the data directory. They see the operator's certificate, which is in the directory
+    that FLOTILLA_IDENTITY_DIR names, else in the directory `operator` of the data directory.
 
     Exit codes:
       0    done
@@ -154,8 +154,8 @@ async fn what_operators_ask_is_explained() {
       -h, --help                          Print help
 
     Asked are the instances that --endpoint names, else those of SERVICES_STATIC, SERVICES_DNS or CONSUL_HOST, else the
-    `flotilla up` that runs in the data directory. They see the operator's certificate, which is in the directory that
-    FLOTILLA_IDENTITY_DIR names, else in the directory `operator` of the data directory.
+    `flotilla up` that runs in the data directory. They see the operator's certificate, which is in the directory
+    that FLOTILLA_IDENTITY_DIR names, else in the directory `operator` of the data directory.
 
     Exit codes:
       0    done

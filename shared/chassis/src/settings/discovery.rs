@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use discovery::{
-    CheckKind, Consul, ConsulConfig, ConsulTls, Discover, Dns, DnsConfig, DnsNames, SetupError, Static,
-    WrongEntry, WrongName,
+    CheckKind, Consul, ConsulConfig, ConsulTls, Discover, Dns, DnsConfig, DnsNames, NoAuthorityError,
+    SetupError, Static, WrongEntry, WrongName,
 };
 use runtime::Env;
 
@@ -172,14 +172,15 @@ fn consul_tls(uses_tls: bool, ca: Option<String>, settings: &mut Settings) -> Op
         settings.reject("CONSUL_CA_FILE", "left out unless CONSUL_TLS is true");
         return None;
     }
-    let read = fs::read(path).map_err(|error| error.kind().to_string());
-    match read.and_then(|pem| ConsulTls::from_pem(&pem).map_err(|error| error.to_string())) {
-        Ok(tls) => Some(tls),
-        Err(why) => {
-            settings.reject("CONSUL_CA_FILE", format!("{CA_RIGHT} ({why})"));
-            None
-        }
-    }
+    let why = match fs::read(path) {
+        Ok(pem) => match ConsulTls::from_pem(&pem) {
+            Ok(tls) => return Some(tls),
+            Err(NoAuthorityError) => "there is none in it".to_owned(),
+        },
+        Err(error) => error.kind().to_string(),
+    };
+    settings.reject("CONSUL_CA_FILE", format!("{CA_RIGHT} ({why})"));
+    None
 }
 
 #[cfg(test)]
