@@ -34,9 +34,9 @@ Exit codes:
 
 /// What holds for the commands that ask running services.
 const OF_VERBS: &str = "\
-Asked are the instances that --endpoint names, else those of SERVICES_STATIC, else the `flotilla up` that runs in the
-data directory. They see the operator's certificate, which is in the directory that FLOTILLA_IDENTITY_DIR names, else in
-the directory `operator` of the data directory.
+Asked are the instances that --endpoint names, else those of SERVICES_STATIC, SERVICES_DNS or CONSUL_HOST, else the
+`flotilla up` that runs in the data directory. They see the operator's certificate, which is in the directory
+that FLOTILLA_IDENTITY_DIR names, else in the directory `operator` of the data directory.
 
 Exit codes:
   0    done

@@ -38,7 +38,12 @@ impl Error {
             Self::Data(error) => error.code(),
             Self::Process(failure) => failure.code(),
             Self::NoIdentity(_) => Failure::USAGE,
-            Self::Nobody(UnknownError::LookUp { .. } | UnknownError::Read { .. }) => Failure::UNAVAILABLE,
+            Self::Nobody(
+                UnknownError::LookUp { .. }
+                | UnknownError::Read { .. }
+                | UnknownError::NoAnswer(_)
+                | UnknownError::NoInstance,
+            ) => Failure::UNAVAILABLE,
             Self::Nobody(UnknownError::Damaged { .. }) => Failure::SOFTWARE,
             Self::Nobody(UnknownError::Nobody(_) | UnknownError::NoneOf(_)) => Failure::USAGE,
             Self::Password(PasswordError::Read(_)) => Failure::UNAVAILABLE,

@@ -5,12 +5,17 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use chassis::Addrs;
-use discovery::{Discover as _, Endpoint, Static, StaticError};
+use discovery::{Discover, Endpoint, Endpoints, Standing, Static, StaticError};
+use futures_util::future::join_all;
+use runtime::Deadline;
+use tokio::sync::watch;
 use types::ServiceName;
 
 use crate::durable::{self, FOR_ITS_OWNER};
+use crate::run::SERVICES;
 
 /// An instance as the command line names it, by its gRPC address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,10 +63,14 @@ pub(crate) struct Known {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UnknownError {
     #[error(
-        "nobody is known to ask: no `flotilla up` runs in {}, and neither --endpoint nor SERVICES_STATIC names any instance",
+        "nobody is known to ask: no `flotilla up` runs in {}, and neither --endpoint nor SERVICES_STATIC, SERVICES_DNS or CONSUL_HOST leads to any instance",
         .0.display()
     )]
     Nobody(PathBuf),
+    #[error("discovery gives no answer: {0}")]
+    NoAnswer(String),
+    #[error("discovery knows no instance of any service")]
+    NoInstance,
     #[error("no instance of {0} is known")]
     NoneOf(ServiceName),
     #[error("looking up {address}")]
@@ -98,6 +107,29 @@ impl Known {
             endpoints.iter().map(|&endpoint| Instance::at(service, endpoint)).collect::<Vec<_>>()
         };
         Self { instances: list.services().flat_map(of_service).collect(), share_a_process: false }
+    }
+
+    /// What a discovery has learnt of the services by the time a person would lose patience. A service without an
+    /// instance takes all of that time: that nobody is there is nothing that could be waited for.
+    pub(crate) async fn of_discovery(discovery: &dyn Discover) -> Result<Self, UnknownError> {
+        const PATIENCE: Duration = Duration::from_secs(3);
+        let deadline = Deadline::within(PATIENCE);
+        let mut told = SERVICES.map(ServiceName::new).map(|service| (discovery.watch(&service), service));
+        join_all(told.iter_mut().map(async |(told, _)| {
+            drop(deadline.bound(told.wait_for(|endpoints| !endpoints.is_empty())).await);
+        }))
+        .await;
+        let at = |(told, service): &(watch::Receiver<Endpoints>, ServiceName)| {
+            let endpoints = told.borrow().clone();
+            endpoints.iter().map(|&endpoint| Instance::at(service, endpoint)).collect::<Vec<_>>()
+        };
+        let (instances, standing): (Vec<_>, _) = (told.iter().flat_map(at).collect(), discovery.standing());
+        discovery.close();
+        match standing {
+            _ if !instances.is_empty() => Ok(Self { instances, share_a_process: false }),
+            Some(Standing::Unknown { why }) => Err(UnknownError::NoAnswer(why)),
+            _ => Err(UnknownError::NoInstance),
+        }
     }
 
     /// The platform that runs in this data directory.

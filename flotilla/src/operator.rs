@@ -3,7 +3,7 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Failure, Settings, Sources, Vars, listed_services};
+use chassis::{DiscoveryConfig, Failure, Settings, Sources, Vars, optional_discovery};
 use discovery::Static;
 use runtime::{Deadline, Env};
 use service_auth::{Identity, IdentityError};
@@ -43,21 +43,25 @@ pub(crate) struct NoIdentityError {
 }
 
 impl Operator {
-    pub(crate) fn at(reach: &Reach) -> Result<Self, Error> {
+    pub(crate) async fn at(reach: &Reach) -> Result<Self, Error> {
         let sources = Sources { vars: Vars::from_process(), ..Sources::default() };
         let mut settings = Settings::new(ServiceName::new("flotilla"), sources);
         let directory =
             settings.optional("FLOTILLA_IDENTITY_DIR", "a directory", |text| Some(PathBuf::from(text)));
-        let list = listed_services(&mut settings);
+        let discovery = optional_discovery(&mut settings);
         settings.finish().map_err(Failure::from)?;
         let env = Env::system(1);
         let directory = directory.unwrap_or_else(|| reach.data_dir.join("operator"));
         let identity = Files::load(&directory, &env.clock)
             .map_err(|source| NoIdentityError { directory, source: Box::new(source) })?;
-        let known = match list {
+        let known = match discovery {
             _ if !reach.endpoints.is_empty() => Known::of_targets(&reach.endpoints)?,
-            Some(list) if list.services().next().is_some() => Known::of_list(&list),
-            _ => Known::of_platform(&reach.data_dir)?,
+            Some(DiscoveryConfig::Static(list)) if list.services().next().is_some() => Known::of_list(&list),
+            Some(DiscoveryConfig::Static(_)) | None => Known::of_platform(&reach.data_dir)?,
+            Some(other) => {
+                let discovery = other.open(&env).map_err(|error| Failure::Start(error.into()))?;
+                Known::of_discovery(&*discovery).await?
+            }
         };
         Ok(Self { env, known, identity })
     }

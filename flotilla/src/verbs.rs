@@ -27,11 +27,14 @@ pub(crate) fn operators(verb: &OperatorsVerb, reach: &Reach) -> Result<(), Error
 
 /// Does `work`, or ends with Ctrl-C, which must find a terminal that shows again what is typed.
 fn until_done(reach: &Reach, work: impl AsyncFnOnce(&Operator) -> Result<(), Error>) -> Result<(), Error> {
-    let operator = Operator::at(reach)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
+    let whole = async || {
+        let operator = Operator::at(reach).await?;
+        work(&operator).await
+    };
     let done = runtime.block_on(async {
         tokio::select! {
-            done = work(&operator) => done,
+            done = whole() => done,
             interrupted = tokio::signal::ctrl_c() => Err(interrupted.err().map_or(Error::Interrupted, Error::from)),
         }
     });

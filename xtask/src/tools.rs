@@ -31,7 +31,11 @@ pub(crate) fn buf() -> Result<PathBuf> {
 }
 
 /// The file `program` in the folder called `name`, which is there whole or not at all.
-fn kept(name: &str, program: &str, install: impl FnOnce(&Path) -> Result<String>) -> Result<PathBuf> {
+pub(crate) fn kept(
+    name: &str,
+    program: &str,
+    install: impl FnOnce(&Path) -> Result<String>,
+) -> Result<PathBuf> {
     kept_in(&engines::home()?, name, program, install)
 }
 

@@ -7,10 +7,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The status of `GET path`.
 pub(crate) async fn status(env: &Env, admin: SocketAddr, path: &str) -> u16 {
+    get(env, admin, path).await.0
+}
+
+/// The status and the body of `GET path`.
+pub(crate) async fn get(env: &Env, admin: SocketAddr, path: &str) -> (u16, String) {
     let mut io = env.net.dial(&admin.to_string()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
     io.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     io.read_to_string(&mut answer).await.unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }

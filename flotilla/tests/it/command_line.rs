@@ -127,9 +127,9 @@ async fn what_operators_ask_is_explained() {
           --data-dir <DIR>                Where the data of `flotilla up` is kept [default: data]
       -h, --help                          Print help
 
-    Asked are the instances that --endpoint names, else those of SERVICES_STATIC, else the `flotilla up` that runs in the
-    data directory. They see the operator's certificate, which is in the directory that FLOTILLA_IDENTITY_DIR names, else in
-    the directory `operator` of the data directory.
+    Asked are the instances that --endpoint names, else those of SERVICES_STATIC, SERVICES_DNS or CONSUL_HOST, else the
+    `flotilla up` that runs in the data directory. They see the operator's certificate, which is in the directory
+    that FLOTILLA_IDENTITY_DIR names, else in the directory `operator` of the data directory.
 
     Exit codes:
       0    done
@@ -153,9 +153,9 @@ async fn what_operators_ask_is_explained() {
           --data-dir <DIR>                Where the data of `flotilla up` is kept [default: data]
       -h, --help                          Print help
 
-    Asked are the instances that --endpoint names, else those of SERVICES_STATIC, else the `flotilla up` that runs in the
-    data directory. They see the operator's certificate, which is in the directory that FLOTILLA_IDENTITY_DIR names, else in
-    the directory `operator` of the data directory.
+    Asked are the instances that --endpoint names, else those of SERVICES_STATIC, SERVICES_DNS or CONSUL_HOST, else the
+    `flotilla up` that runs in the data directory. They see the operator's certificate, which is in the directory
+    that FLOTILLA_IDENTITY_DIR names, else in the directory `operator` of the data directory.
 
     Exit codes:
       0    done
@@ -226,7 +226,7 @@ async fn wrong_usage_is_told_with_what_would_be_right() {
       TLS_CERT_FILE: not set, must be a PEM file with the service's certificate and its chain
       TLS_KEY_FILE: not set, must be a PEM file with the certificate's key
       TLS_CA_FILE: not set, must be a PEM file with the authorities that vouch for other services
-      SERVICES_STATIC: not set, must be the instances of the other services with commas between them, each SERVICE=IP or SERVICE=IP:HTTP_PORT:GRPC_PORT
+      SERVICES_STATIC: not set, must be the instances of the other services with commas between them, each SERVICE=IP or SERVICE=IP:HTTP_PORT:GRPC_PORT, or else SERVICES_DNS or CONSUL_HOST
       DATABASE_URL: not set, must be postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:PATH, or else DB_HOST, DB_USER, DB_PASSWORD and DB_NAME
     "#);
 }

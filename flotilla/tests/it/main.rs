@@ -9,6 +9,7 @@ mod operator;
 
 mod admin;
 mod alone;
+mod agent;
 mod processes;
 mod program;
 mod server;
@@ -16,6 +17,7 @@ mod together;
 mod visitor;
 
 mod command_line;
+mod consul;
 mod embedded;
 mod ending;
 mod issuing;

@@ -71,7 +71,7 @@ async fn a_platform_is_asked_only_while_it_runs() {
     assert_eq!(running.program.code_after("TERM").await, Some(0));
     insta::assert_snapshot!(answer_of(&mut flotilla(dir.path(), &["operations", "status"])).await, @r"
     64
-    flotilla: nobody is known to ask: no `flotilla up` runs in data, and neither --endpoint nor SERVICES_STATIC names any instance
+    flotilla: nobody is known to ask: no `flotilla up` runs in data, and neither --endpoint nor SERVICES_STATIC, SERVICES_DNS or CONSUL_HOST leads to any instance
     ");
 }
 

@@ -21,12 +21,27 @@ pub(crate) struct Processes {
     /// The ports of each: HTTP, gRPC, admin.
     ports: [[u16; 3]; 3],
     databases: BTreeMap<&'static str, String>,
+    /// The settings by which they find each other.
+    discovery: Vec<(&'static str, String)>,
     running: BTreeMap<&'static str, Program>,
 }
 
 impl Processes {
-    /// Starts all of them, or nothing where there is no server and none has to be.
+    /// Starts all of them, each with a list of all, or nothing where there is no server and none has to be.
     pub(crate) async fn start() -> Option<Self> {
+        let ports = free_ports();
+        let list = SERVICES.iter().zip(ports);
+        let list = list.map(|(name, [http, grpc, _])| format!("{name}=127.0.0.1:{http}:{grpc}"));
+        let list = list.collect::<Vec<_>>().join(",");
+        Self::start_at(ports, vec![("SERVICES_STATIC", list)]).await
+    }
+
+    /// The same with settings by which they find each other.
+    pub(crate) async fn start_with(discovery: Vec<(&'static str, String)>) -> Option<Self> {
+        Self::start_at(free_ports(), discovery).await
+    }
+
+    async fn start_at(ports: [[u16; 3]; 3], discovery: Vec<(&'static str, String)>) -> Option<Self> {
         let databases = [
             ("user-service", server::new_database().await?),
             ("auth-service", server::new_database().await?),
@@ -36,8 +51,8 @@ impl Processes {
             let issued = told(&mut flotilla(dir.path(), &["issue", name, "--out", name])).await;
             assert_eq!(issued.0, Some(0), "{}", issued.2);
         }
-        let (ports, running) = (free_ports(), BTreeMap::new());
-        let mut processes = Self { dir, ports, databases: databases.into(), running };
+        let running = BTreeMap::new();
+        let mut processes = Self { dir, ports, databases: databases.into(), discovery, running };
         for name in SERVICES {
             processes.run(name).await;
         }
@@ -49,6 +64,27 @@ impl Processes {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[2][0]))
     }
 
+    /// Where health is asked for.
+    pub(crate) fn admin(&self, name: &str) -> SocketAddr {
+        let place = SERVICES.iter().position(|service| *service == name).unwrap();
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[place][2]))
+    }
+
+    /// A command of an operator's.
+    pub(crate) async fn operator(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let dir = self.dir.path();
+        let issued = told(&mut flotilla(dir, &["issue", "operator", "--out", "operator"])).await;
+        assert_eq!(issued.0, Some(0), "{}", issued.2);
+        let mut command = flotilla(dir, arguments);
+        command.envs(self.discovery.iter().map(|(name, value)| (name, value)));
+        told(command.env("FLOTILLA_IDENTITY_DIR", "operator")).await
+    }
+
+    /// Ends a service in order.
+    pub(crate) async fn end(&mut self, name: &'static str) {
+        assert_eq!(self.running.remove(name).unwrap().code_after("TERM").await, Some(0));
+    }
+
     /// Ends a service as a crash does, and starts it again.
     pub(crate) async fn crash(&mut self, name: &'static str) {
         self.running.get_mut(name).unwrap().kill().await;
@@ -56,18 +92,12 @@ impl Processes {
     }
 
     async fn run(&mut self, name: &'static str) {
-        let list = SERVICES.iter().zip(self.ports);
-        let list = list.map(|(name, [http, grpc, _])| format!("{name}=127.0.0.1:{http}:{grpc}"));
-        let list = list.collect::<Vec<_>>().join(",");
         let place = SERVICES.iter().position(|service| *service == name).unwrap();
         let [http, grpc, admin] = self.ports[place].map(|port| port.to_string());
         let mut command = flotilla(self.dir.path(), &["run", name]);
         command.envs(CHEAP).envs(self.databases.get(name).map(|url| ("DATABASE_URL", url)));
-        command.envs([
-            ("SIGNING_KEY_SECRET", SECRET),
-            ("SERVICES_STATIC", &list),
-            ("BIND_ADDRESS", "127.0.0.1"),
-        ]);
+        command.envs([("SIGNING_KEY_SECRET", SECRET), ("BIND_ADDRESS", "127.0.0.1")]);
+        command.envs(self.discovery.iter().map(|(name, value)| (name, value)));
         command.envs([
             ("HTTP_PORT", &http),
             ("PUBLIC_PORT", &http),

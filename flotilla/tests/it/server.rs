@@ -30,15 +30,20 @@ pub(crate) async fn made_by<const N: usize>(statements: &str, shown: [&str; N]) 
     Some(names.map(|(_, name)| format!("postgres://{name}:secret@{at}/{name}")))
 }
 
-#[expect(clippy::print_stdout, reason = "a test that did not run has to say so")]
 fn given() -> Option<String> {
+    variable(SERVER)
+}
+
+/// What `cargo xtask test` tells its tests; nothing where an engine cannot be had, except in CI.
+#[expect(clippy::print_stdout, reason = "a test that did not run has to say so")]
+pub(crate) fn variable(name: &str) -> Option<String> {
     let vars = Vars::from_process();
-    let Some(server) = vars.get(SERVER).and_then(|url| url.to_str()) else {
-        assert!(vars.get("CI").is_none_or(|ci| ci != "true"), "{SERVER} must be set where CI=true");
-        println!("{SERVER} is not set");
+    let Some(value) = vars.get(name).and_then(|value| value.to_str()) else {
+        assert!(vars.get("CI").is_none_or(|ci| ci != "true"), "{name} must be set where CI=true");
+        println!("{name} is not set");
         return None;
     };
-    Some(server.to_owned())
+    Some(value.to_owned())
 }
 
 fn fresh_name() -> String {

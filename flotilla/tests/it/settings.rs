@@ -20,7 +20,7 @@ async fn a_service_without_settings_names_all_that_is_missing_at_once() {
       TLS_CERT_FILE: not set, must be a PEM file with the service's certificate and its chain
       TLS_KEY_FILE: not set, must be a PEM file with the certificate's key
       TLS_CA_FILE: not set, must be a PEM file with the authorities that vouch for other services
-      SERVICES_STATIC: not set, must be the instances of the other services with commas between them, each SERVICE=IP or SERVICE=IP:HTTP_PORT:GRPC_PORT
+      SERVICES_STATIC: not set, must be the instances of the other services with commas between them, each SERVICE=IP or SERVICE=IP:HTTP_PORT:GRPC_PORT, or else SERVICES_DNS or CONSUL_HOST
       DATABASE_URL: not set, must be postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:PATH, or else DB_HOST, DB_USER, DB_PASSWORD and DB_NAME
     ");
 }

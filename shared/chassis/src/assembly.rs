@@ -16,7 +16,7 @@ use crate::inbound::{Handler, Inbound, Kind, Shedding, Stack};
 use crate::serve::{Server, Transport};
 use crate::{
     Check, Edge, Finding, Front, Gate, KeySource, Platform, Service, StartError, UserTokens, admin, grpc,
-    operations,
+    knowledge, operations,
 };
 
 /// What a service is made of.
@@ -128,12 +128,13 @@ impl Assembly {
 
         let renewal = platform.renewal.clone().map(|renewal| renewal.of(identity.clone()));
         let grpc = Transport::Mtls(identity.clone(), Alpn::H2);
+        let background = self.background.into_iter().chain(its_own).chain(renewal);
         Ok(Service {
             http,
             grpc: binder.bind("grpc", listeners.grpc, grpc, internal).await?,
             admin: binder.bind("admin", listeners.admin, Transport::Plain, admin).await?,
             platform: platform.clone(),
-            background: self.background.into_iter().chain(its_own).chain(renewal).collect(),
+            background: background.chain(knowledge::check(platform)).collect(),
             closing: self.closing,
         })
     }

@@ -54,7 +54,10 @@ impl Failure {
         match self {
             Self::Settings(_)
             | Self::Start(
-                StartError::Identity(_) | StartError::OtherIdentity { .. } | StartError::PublicCertificate(_),
+                StartError::Identity(_)
+                | StartError::OtherIdentity { .. }
+                | StartError::PublicCertificate(_)
+                | StartError::Discovery(_),
             ) => Self::USAGE,
             Self::Start(error) if error.is_unavailable() => Self::UNAVAILABLE,
             Self::Process(_) => Self::UNAVAILABLE,
@@ -154,7 +157,8 @@ impl ProcessConfig {
             return Err(StartError::OtherIdentity { mounted, expected });
         }
         let renewal = Renewal::new(move |identity| identity.reload(&cert, &key, &ca));
-        let platform = Platform::new(service, env, identity, trust_domain, self.listeners, self.discovery);
+        let discovery = self.discovery.open(&env)?;
+        let platform = Platform::new(service, env, identity, trust_domain, self.listeners, discovery);
         Ok(platform.with_edges(self.edges).with_issuer(self.issuer).with_renewal(renewal))
     }
 }

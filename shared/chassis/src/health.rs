@@ -49,6 +49,11 @@ pub enum Status {
 pub enum Finding {
     /// All is well.
     Ok,
+    /// It goes on with what it last knew, which may be no more so. That makes nobody better off who is sent elsewhere.
+    Stale {
+        /// Why it knows nothing newer, for operators.
+        reason: String,
+    },
     /// It is not.
     Failing {
         /// Why, for operators.
@@ -148,11 +153,12 @@ impl Report {
     }
 
     fn summary(&self) -> Status {
+        let fails = |finding: &Finding| matches!(finding, Finding::Failing { .. });
         match self.phase {
             Phase::Starting => Status::Starting,
             Phase::Draining => Status::Draining,
-            Phase::Serving if self.checks.values().all(|finding| *finding == Finding::Ok) => Status::Ok,
-            Phase::Serving => Status::Degraded,
+            Phase::Serving if self.checks.values().any(fails) => Status::Degraded,
+            Phase::Serving => Status::Ok,
         }
     }
 }
@@ -183,9 +189,17 @@ impl Check {
         F: Future<Output = Result<(), E>>,
         E: Display,
     {
+        self.follow(move || Self::ask_once(ask()), stop).await;
+    }
+
+    /// Notes what `find` finds, again and again, until `stop`.
+    pub(crate) async fn follow<F>(self, mut find: impl FnMut() -> F, stop: CancellationToken)
+    where
+        F: Future<Output = Finding>,
+    {
         let mut last = None;
         loop {
-            let Some(found) = stop.run_until_cancelled(Self::ask_once(ask())).await else { return };
+            let Some(found) = stop.run_until_cancelled(find()).await else { return };
             if last.as_ref() != Some(&found) {
                 self.tell(&found);
                 self.report(found.clone());
@@ -209,6 +223,7 @@ impl Check {
     fn tell(&self, finding: &Finding) {
         match finding {
             Finding::Ok => tracing::info!(check = self.name, "check passes"),
+            Finding::Stale { reason } => tracing::warn!(check = self.name, reason, "check finds what is old"),
             Finding::Failing { reason } => tracing::warn!(check = self.name, reason, "check fails"),
         }
     }

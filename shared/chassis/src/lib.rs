@@ -15,6 +15,7 @@ mod assembly;
 mod service;
 mod drain;
 mod health;
+mod knowledge;
 mod admin;
 mod grpc;
 mod operations;
@@ -50,9 +51,9 @@ pub use renewal::Renewal;
 pub use serve::{Drained, Limits, Server, Transport};
 pub use service::{Addrs, RunError, Service};
 pub use settings::{
-    ConfigFile, Configure, Flags, Place, SettingError, SettingErrors, Settings, Sources, Vars,
-    database_config, discovery_config, edges_config, finish_all, listed_services, read_duration, read_size,
-    show_duration, show_size,
+    ConfigFile, Configure, DiscoveryConfig, Flags, Place, SettingError, SettingErrors, Settings, Sources,
+    Vars, database_config, discovery_config, edges_config, finish_all, optional_discovery, read_duration,
+    read_size, show_duration, show_size,
 };
 pub use signals::{Impatient, live};
 pub use start::StartError;

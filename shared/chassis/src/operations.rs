@@ -123,7 +123,7 @@ impl OperationsService for Operations {
             name: name.to_owned(),
             failure: match finding {
                 Finding::Ok => None,
-                Finding::Failing { reason } => Some(reason),
+                Finding::Failing { reason } | Finding::Stale { reason } => Some(reason),
             },
         });
         let log_filter = self.platform.log_filter.as_ref().map(LogFilter::text);

@@ -7,6 +7,7 @@ use service_client::{Edges, Outbound};
 use telemetry::{LogFilter, Metrics};
 use types::ServiceName;
 
+use crate::knowledge;
 use crate::{Health, Listeners, Renewal};
 
 /// This build's version.
@@ -63,6 +64,7 @@ impl Platform {
             "When the service's certificate ends",
             move || ends.expires_at().millis() / 1_000,
         );
+        knowledge::measure(&discovery, &metrics);
         let (health, issuer) = (Health::new(), Issuer::default());
         let outbound = Outbound::new(&env, &identity, &trust_domain, &discovery).measured(&metrics);
         let (renewal, log_filter) = (None, None);

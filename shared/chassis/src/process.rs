@@ -2,14 +2,12 @@ use std::fs::File;
 use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use discovery::Discover;
 use service_auth::{DEFAULT_TRUST_DOMAIN, Issuer, TrustDomain};
 use service_client::Edges;
 use telemetry::{LogFormat, Logs, LogsError};
 
-use crate::{Configure, Listeners, Settings, discovery_config, edges_config};
+use crate::{Configure, DiscoveryConfig, Listeners, Settings, discovery_config, edges_config};
 
 /// What a service that is a process of its own is told, besides what it is about.
 #[derive(Debug)]
@@ -21,7 +19,7 @@ pub struct ProcessConfig {
     /// Whose access tokens it takes.
     pub issuer: Issuer,
     /// Where the others are.
-    pub discovery: Arc<dyn Discover>,
+    pub discovery: DiscoveryConfig,
     /// On which terms it calls them.
     pub edges: Edges,
     /// Where it listens.
@@ -107,7 +105,7 @@ pub struct IdentityFiles {
 
 impl Configure for ProcessConfig {
     fn configure(settings: &mut Settings) -> Self {
-        Self {
+        let config = Self {
             log: LogConfig::configure_or(LogFormat::Json, settings),
             identity: IdentityFiles::configure(settings),
             issuer: issuer(settings),
@@ -115,7 +113,9 @@ impl Configure for ProcessConfig {
             edges: edges_config(settings),
             listeners: Listeners::configure(settings),
             compute_threads: compute_threads(settings),
-        }
+        };
+        config.discovery.require_address(config.listeners.grpc, settings);
+        config
     }
 }
 

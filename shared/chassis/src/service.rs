@@ -76,7 +76,8 @@ impl Service {
         let platform = self.platform.clone();
         let running = Running::start(self);
         platform.health.serving();
-        let registration = platform.discovery.register(&platform.service, Endpoint { http, grpc });
+        let endpoint = Endpoint { http, grpc };
+        let registration = platform.discovery.register_checked(&platform.service, endpoint, Some(admin));
         tracing::info!(%http, %grpc, %admin, "serving");
         tokio::select! {
             () = shutdown.cancelled() => tracing::info!("draining"),
@@ -135,8 +136,11 @@ impl Running {
         let (closing, whole) = (within(shares.closing), within(shares.whole));
         let mut cut = Vec::new();
         platform.health.draining();
-        registration.withdraw();
-        tokio::time::sleep(platform.listeners.drain_delay).await;
+        let gone = registration.withdraw(within(shares.withdrawal));
+        let (gone, ()) = tokio::join!(gone, tokio::time::sleep(platform.listeners.drain_delay));
+        if let Err(error) = gone {
+            tracing::warn!(%error, "others may still call");
+        }
         // The listeners keep to their share by themselves, and count whom they cut.
         cut.extend(self.apis.end(requests).await);
         cut.extend(counted("connections", self.cut.load(Ordering::Relaxed)));
@@ -146,6 +150,7 @@ impl Running {
         }
         // Nobody is left to ask others for anything.
         platform.outbound().close();
+        platform.discovery.close();
         cut.extend(self.admin.end(whole).await);
         if let Err(StillRunning(left)) = platform.env.tasks.join(whole.remaining()).await {
             cut.extend(left.into_iter().filter_map(|(name, count)| counted(name, count)));
@@ -157,6 +162,7 @@ impl Running {
 /// By when, after the delay, each part of the end must be over. What comes late, closing the database above
 /// all, has a share of its own, however long the requests take.
 struct Shares {
+    withdrawal: Duration,
     requests: Duration,
     background: Duration,
     closing: Duration,
@@ -167,7 +173,7 @@ impl Shares {
     fn of(platform: &Platform) -> Self {
         let whole = platform.listeners.drain_timeout.saturating_sub(platform.listeners.drain_delay);
         let tenth = whole / 10;
-        Self { requests: tenth * 7, background: tenth * 8, closing: tenth * 9, whole }
+        Self { withdrawal: tenth, requests: tenth * 7, background: tenth * 8, closing: tenth * 9, whole }
     }
 }
 

@@ -28,7 +28,7 @@ use types::ServiceName;
 use self::check::Names;
 pub use composition::finish_all;
 pub use database::database_config;
-pub use discovery::{discovery_config, listed_services};
+pub use discovery::{DiscoveryConfig, discovery_config, optional_discovery};
 pub use edges::edges_config;
 pub use error::{Place, SettingError, SettingErrors};
 pub use file::ConfigFile;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use database::{Config, Database, Migration, OpenError};
+use discovery::SetupError;
 use runtime::Deadline;
 use service_auth::{IdentityError, SpiffeId};
 
@@ -46,6 +47,9 @@ pub enum StartError {
         #[source]
         source: OpenError,
     },
+    /// Discovery cannot be asked with what was set.
+    #[error(transparent)]
+    Discovery(#[from] SetupError),
     /// The contracts that reflection is to show are no descriptor sets.
     #[error("reading the service's contracts")]
     Contract(#[from] tonic_reflection::server::Error),
@@ -63,6 +67,7 @@ impl StartError {
             Self::Identity(_)
             | Self::OtherIdentity { .. }
             | Self::PublicCertificate(_)
+            | Self::Discovery(_)
             | Self::Contract(_)
             | Self::Other(_) => false,
         }

@@ -5,11 +5,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use tokio::sync::watch;
 use types::ServiceName;
 
+use crate::address::ports as ports_of;
 use crate::{Discover, Endpoint, Endpoints, Registration};
-
-/// The ports that services listen on unless they are told others.
-const HTTP_PORT: u16 = 3000;
-const GRPC_PORT: u16 = 50051;
 
 /// A list that was given at the start and stays.
 pub struct Static {
@@ -88,19 +85,8 @@ fn endpoint(text: &str) -> Option<Endpoint> {
             (ip.parse().ok()?, ports)
         }
     };
-    let (http, grpc) = match ports.strip_prefix(':') {
-        Some(ports) => {
-            let (http, grpc) = ports.split_once(':')?;
-            (port(http)?, port(grpc)?)
-        }
-        None => ports.is_empty().then_some((HTTP_PORT, GRPC_PORT))?,
-    };
+    let (http, grpc) = ports_of(ports)?;
     Some(Endpoint { http: SocketAddr::new(ip, http), grpc: SocketAddr::new(ip, grpc) })
-}
-
-fn port(text: &str) -> Option<u16> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|&port| digits && port != 0)
 }
 
 impl Discover for Static {
@@ -109,7 +95,7 @@ impl Discover for Static {
     }
 
     /// The list says already where everybody is.
-    fn register(&self, _: &ServiceName, _: Endpoint) -> Registration {
+    fn register_checked(&self, _: &ServiceName, _: Endpoint, _: Option<SocketAddr>) -> Registration {
         Registration::kept_elsewhere()
     }
 }

@@ -66,7 +66,12 @@ impl Discover for Registry {
         self.services().entry(service.clone()).or_default().told.subscribe()
     }
 
-    fn register(&self, service: &ServiceName, endpoint: Endpoint) -> Registration {
+    fn register_checked(
+        &self,
+        service: &ServiceName,
+        endpoint: Endpoint,
+        _health: Option<SocketAddr>,
+    ) -> Registration {
         let Endpoint { http, grpc } = endpoint;
         let endpoint = Endpoint { http: within_reach(http), grpc: within_reach(grpc) };
         self.add(service, endpoint);
@@ -117,10 +122,10 @@ mod tests {
 
         let _elsewhere = registry.register(&ServiceName::new("other"), endpoint("10.0.0.3"));
         let again = registry.register(&SHOP, endpoint("10.0.0.1"));
-        again.withdraw();
+        drop(again);
         assert!(!shops.has_changed().unwrap(), "it is the same set");
 
-        first.withdraw();
+        drop(first);
         assert_eq!(**shops.borrow_and_update(), [endpoint("10.0.0.1")]);
         drop(second);
         assert!(shops.borrow_and_update().is_empty());

@@ -1,6 +1,6 @@
-use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,7 +22,7 @@ pub(crate) fn fresh(durability: Durability) -> Result<PathBuf> {
             parent.display()
         );
     }
-    let dir = create(&parent)?;
+    let dir = create(&parent, "postgres")?;
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
     let mut enter = Account::of_server().command(Path::new("test"), Path::new("/"));
     if let Err(error) = process::read(enter.arg("-x").arg(&dir)) {
@@ -35,16 +35,28 @@ pub(crate) fn fresh(durability: Durability) -> Result<PathBuf> {
     Ok(dir)
 }
 
-fn create(parent: &Path) -> Result<PathBuf> {
+/// A new folder for a server that runs as we do.
+pub(crate) fn own(engine: &str) -> Result<PathBuf> {
+    create(&std::env::temp_dir(), engine)
+}
+
+fn create(parent: &Path, engine: &str) -> Result<PathBuf> {
     for number in 0..FOLDERS {
-        let dir = parent.join(format!("flotilla-postgres-{}-{number}", std::process::id()));
+        let dir = parent.join(format!("flotilla-{engine}-{}-{number}", std::process::id()));
         match fs::create_dir(&dir) {
             Ok(()) => return Ok(dir),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).with_context(|| format!("cannot make {}", dir.display())),
         }
     }
-    bail!("{} holds {FOLDERS} clusters of this process", parent.display())
+    bail!("{} holds {FOLDERS} folders for {engine} of this process", parent.display())
+}
+
+/// Writes a new file that its owner alone may read.
+pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    made.and_then(|mut open| open.write_all(bytes))
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn in_memory(dir: &Path) -> bool {

@@ -9,6 +9,9 @@ use crate::process;
 /// The major version that the platform is tested against.
 const MAJOR: &str = "15";
 
+/// The oldest Go that knows the `tool` lines by which our modules name what they build.
+const GO: [u32; 2] = [1, 24];
+
 /// Debian starts a cluster of its own at installation unless told not to. `--force-confold` keeps that file from
 /// raising a question nobody is there to answer.
 const INSTALL: &str = r#"
@@ -32,6 +35,19 @@ pub(crate) fn npm() -> Result<PathBuf> {
 /// What makes the certificates and passwords of the servers.
 pub(crate) fn openssl() -> Result<PathBuf> {
     program("openssl", "openssl")
+}
+
+/// What builds the engines that are written in Go.
+pub(crate) fn go() -> Result<PathBuf> {
+    let go = program("go", "golang-go")?;
+    // "go1.26.8"
+    let version = process::read(Command::new(&go).args(["env", "GOVERSION"]))?;
+    let number = version.trim().trim_start_matches("go").splitn(3, '.').map(str::parse::<u32>);
+    let number: Vec<u32> = number.map_while(Result::ok).collect();
+    if number < GO.to_vec() {
+        bail!("{} is {}, must be go{}.{} or newer", go.display(), version.trim(), GO[0], GO[1]);
+    }
+    Ok(go)
 }
 
 /// A program on the search path; installs `package` where it is not there and can be had.

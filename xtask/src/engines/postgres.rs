@@ -1,7 +1,5 @@
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,13 +7,12 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
-use super::certificates;
+use super::folder::write_private;
+use super::{PORT_TRIES, certificates, free_port};
 use crate::process;
 
 const SUPERUSER: &str = "flotilla";
-const CTL: &str = include_str!("ctl.sh");
-/// Another process may take the free port before the server binds it; more than a few times is another fault.
-const PORT_TRIES: usize = 3;
+const CTL: &str = include_str!("postgres.sh");
 
 /// What a cluster promises about what it acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,18 +139,6 @@ impl Cluster {
         fs::write(&file, format!("port = {}\n", self.port))?;
         Account::of_server().own(&file)
     }
-}
-
-/// Writes a new file that its owner alone may read.
-pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    made.and_then(|mut open| open.write_all(bytes))
-        .with_context(|| format!("cannot write {}", file.display()))
-}
-
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on the loopback")?;
-    Ok(listener.local_addr()?.port())
 }
 
 /// A superuser of PostgreSQL may run programs, and other users of this machine can reach the loopback.

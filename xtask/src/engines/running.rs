@@ -5,14 +5,15 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
+use super::consul::{self, Access, Consul};
 use super::postgres::{Cluster, Durability};
 use super::{folder, install};
 
-/// The word that leaves the cluster to itself.
+/// The word that leaves the server to itself.
 const KEEP: &str = "keep";
 
 /// Waits for that word or for the end of its standard input, which comes when we drop the guard and also when we
-/// die of anything at all; then it ends the cluster and removes its folder.
+/// die of anything at all; then it ends the server and removes its folder.
 const WATCH: &str = r#"
 read -r word || true
 [ "$word" != keep ] || exit 0
@@ -43,9 +44,36 @@ impl Running {
 
     /// Lets the cluster run on after us.
     pub(crate) fn keep(mut self) -> Result<Cluster> {
-        let mut stdin = self.watchdog.0.stdin.take().context("the watchdog does not listen")?;
-        writeln!(stdin, "{KEEP}")?;
+        self.watchdog.send_away()?;
         Ok(self.cluster)
+    }
+}
+
+/// A running Consul that ends with us, however we end.
+pub(crate) struct RunningConsul {
+    consul: Consul,
+    watchdog: Watchdog,
+}
+
+impl RunningConsul {
+    pub(crate) fn start(access: Access) -> Result<Self> {
+        let program = consul::program()?;
+        install::openssl()?;
+        let dir = folder::own("consul")?;
+        let watchdog = Watchdog::over(&dir)?;
+        let mut consul = Consul::create(&dir, &program, access)?;
+        consul.start()?;
+        Ok(Self { consul, watchdog })
+    }
+
+    pub(crate) fn consul(&self) -> &Consul {
+        &self.consul
+    }
+
+    /// Lets the server run on after us.
+    pub(crate) fn keep(mut self) -> Result<Consul> {
+        self.watchdog.send_away()?;
+        Ok(self.consul)
     }
 }
 
@@ -64,6 +92,12 @@ impl Watchdog {
             .map(Self)
             .context("cannot start the process that ends the engines")
     }
+
+    /// Leaves the server to itself.
+    fn send_away(&mut self) -> Result<()> {
+        let mut stdin = self.0.stdin.take().context("the watchdog does not listen")?;
+        writeln!(stdin, "{KEEP}").map_err(Into::into)
+    }
 }
 
 impl Drop for Watchdog {
@@ -77,7 +111,7 @@ impl Drop for Watchdog {
 
 #[cfg(test)]
 mod tests {
-    use super::super::POSTGRES;
+    use super::super::{CONSUL, POSTGRES};
     use super::*;
 
     /// Asks the server over TLS, with its certificate checked against the cluster's authority.
@@ -101,6 +135,29 @@ mod tests {
         cluster.control("start")?;
         assert_eq!(ask(cluster, "select count(*) from kept")?.trim(), "0");
         let dir = cluster.dir().to_owned();
+        drop(running);
+        assert!(!dir.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_consul_keeps_its_state_over_a_kill_forgets_it_when_wiped_and_leaves_nothing() -> Result<()> {
+        if std::env::var_os(CONSUL).is_none() {
+            println!("{CONSUL} is not set");
+            return Ok(());
+        }
+        let running = RunningConsul::start(Access::Guarded)?;
+        let consul = running.consul();
+        let ask = |args: &[&str]| crate::process::read(consul.cli().args(args));
+        ask(&["kv", "put", "kept", "yes"])?;
+        consul.control("kill")?;
+        assert!(!consul.answers());
+        consul.control("start")?;
+        assert_eq!(ask(&["kv", "get", "kept"])?.trim(), "yes");
+        consul.control("wipe")?;
+        consul.control("start")?;
+        assert!(ask(&["kv", "get", "kept"]).is_err());
+        let dir = consul.dir().to_owned();
         drop(running);
         assert!(!dir.exists());
         Ok(())

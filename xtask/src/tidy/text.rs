@@ -1,8 +1,8 @@
 use super::finding::Finding;
 use super::tree::Tree;
 
-/// What cargo writes names the index that it resolved from.
-const LOCK: &str = "Cargo.lock";
+/// What cargo writes names the index that it resolved from, and a module of Go is called by an address.
+const RESOLVED: &[&str] = &["Cargo.lock", "go.mod", "go.sum"];
 const LATER: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME")];
 /// The folders at the root of somebody's machine.
 const MACHINE: &[&str] = &["home", "root", "work", "Users"];
@@ -60,10 +60,14 @@ fn is_host_in(line: &str, host: &str) -> bool {
     })
 }
 
+fn is_resolved(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| RESOLVED.contains(&name))
+}
+
 /// A finding for each line of a text that `wrong` says something about.
 fn lines_where(tree: &Tree, right: &'static str, wrong: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (path, text) in tree.texts().filter(|(path, _)| *path != LOCK) {
+    for (path, text) in tree.texts().filter(|(path, _)| !is_resolved(path)) {
         for (index, line) in text.lines().enumerate() {
             if let Some(wrong) = wrong(line) {
                 findings.push(Finding::new(path, wrong, right).at(index + 1));

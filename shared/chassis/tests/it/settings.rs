@@ -83,6 +83,57 @@ fn all_that_is_wrong_is_told_at_once_with_its_place_and_what_would_be_right() {
     insta::assert_snapshot!(told(settings.finish()));
 }
 
+/// What is wrong about discovery with these settings.
+fn wrong_about_discovery<const N: usize>(given: [(&str, &str); N]) -> String {
+    let mut settings = vars(given);
+    ProcessConfig::configure(&mut settings);
+    let all = told(settings.finish());
+    let about =
+        |line: &&str| ["SERVICES_", "CONSUL_", "DNS_", "ADVERTISE_"].iter().any(|word| line.contains(word));
+    all.lines().filter(about).map(str::trim).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_process_finds_the_others_in_exactly_one_way_and_says_by_which_address_it_is_found() {
+    let told = [
+        wrong_about_discovery([]),
+        wrong_about_discovery([("SERVICES_STATIC", "a=10.0.0.1")]),
+        wrong_about_discovery([
+            ("SERVICES_STATIC", "a=10.0.0.1"),
+            ("CONSUL_HOST", "consul"),
+            ("BIND_ADDRESS", "::1"),
+        ]),
+        wrong_about_discovery([("CONSUL_HOST", "consul")]),
+        wrong_about_discovery([("CONSUL_HOST", "consul"), ("BIND_ADDRESS", "10.0.0.1")]),
+        wrong_about_discovery([("CONSUL_HOST", "consul"), ("ADVERTISE_ADDRESS", "10.0.0.1")]),
+        wrong_about_discovery([("CONSUL_HOST", "consul"), ("ADVERTISE_ADDRESS", "0.0.0.0")]),
+        wrong_about_discovery([("SERVICES_DNS", "{service}.internal"), ("DNS_SERVERS", "10.0.0.53:53")]),
+        wrong_about_discovery([("SERVICES_DNS", "a=10.0.0.1, b"), ("DNS_SERVERS", "10.0.0.53")]),
+    ];
+    insta::assert_snapshot!(told.join("\n--\n"));
+}
+
+#[test]
+fn an_agent_is_trusted_by_its_certificate_or_asked_in_plain_text_and_never_something_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.pem");
+    std::fs::write(&file, "no certificate").unwrap();
+    let wrong = |tls, ca: &str| {
+        let given = [("CONSUL_HOST", "http://consul"), ("CONSUL_TLS", tls), ("CONSUL_CA_FILE", ca)];
+        let told = wrong_about_discovery(given);
+        let given = [
+            ("CONSUL_HOST", "consul"),
+            ("ADVERTISE_ADDRESS", "::1"),
+            ("CONSUL_TLS", tls),
+            ("CONSUL_CA_FILE", ca),
+        ];
+        format!("{told}\n{}", wrong_about_discovery(given))
+    };
+    let file = file.to_str().unwrap();
+    let told = [wrong("true", ""), wrong("false", file), wrong("true", file), wrong("true", "/nowhere")];
+    insta::assert_snapshot!(told.join("\n--\n").replace(file, "<file>"));
+}
+
 #[test]
 fn a_file_that_is_no_toml_is_told_by_its_lines() {
     let mut settings =

@@ -1,82 +1,101 @@
-use discovery::{Discover, Endpoint, Registration, Registry, Static};
-use types::ServiceName;
+//! What holds of everything that discovers.
 
-const SHOP: ServiceName = ServiceName::new("shop-service");
-const STORE: ServiceName = ServiceName::new("store-service");
-const NOBODY: ServiceName = ServiceName::new("nobody");
+use crate::town::{Town, endpoint, until};
 
-fn endpoint(last: u8) -> Endpoint {
-    Endpoint { http: ([10, 0, 0, last], 3000).into(), grpc: ([10, 0, 0, last], 50051).into() }
-}
-
-/// Two shops and a store, as they come.
-fn town() -> [(ServiceName, Endpoint); 3] {
-    [(SHOP, endpoint(2)), (STORE, endpoint(3)), (SHOP, endpoint(1))]
-}
-
-/// A discovery that knows [`town`], and what has to be kept for it.
-type Known = (Box<dyn Discover>, Vec<Registration>);
-
-fn registry() -> Known {
-    let registry = Registry::default();
-    let registrations = town().map(|(service, endpoint)| registry.register(&service, endpoint));
-    (Box::new(registry), registrations.into())
-}
-
-fn list() -> Known {
-    (Box::new(Static::new(town())), Vec::new())
-}
-
-/// Turns each `fn name(discovery)` into a test of everything that discovers.
-macro_rules! for_every_discovery {
-    ($(fn $name:ident($discovery:ident: &dyn Discover) $body:block)*) => {$(
+/// Makes a test of each text for each kind of discovery that can have it.
+macro_rules! conform {
+    ($($name:ident: $($kind:ident),+;)+) => {$(
         mod $name {
-            use super::*;
-
-            fn test($discovery: &dyn Discover) $body
-
-            #[test]
-            fn in_the_registry() {
-                let (registry, _registrations) = registry();
-                test(&*registry);
-            }
-
-            #[test]
-            fn in_the_static_list() {
-                let (list, _registrations) = list();
-                test(&*list);
-            }
+            $(#[tokio::test]
+            async fn $kind() {
+                if let Some(town) = crate::town::Town::$kind().await {
+                    super::text::$name(town).await;
+                }
+            })+
         }
-    )*};
+    )+};
 }
 
-for_every_discovery! {
-    fn a_service_has_its_instances_and_no_others_in_the_order_of_their_addresses(discovery: &dyn Discover) {
-        assert_eq!(**discovery.watch(&SHOP).borrow(), [endpoint(1), endpoint(2)]);
-        assert_eq!(**discovery.watch(&STORE).borrow(), [endpoint(3)]);
+conform! {
+    a_service_has_its_instances_and_no_others_in_the_order_of_their_addresses:
+        in_the_registry, in_the_static_list, in_dns, in_consul;
+    a_service_that_nobody_knows_has_no_instances_and_may_be_watched:
+        in_the_registry, in_the_static_list, in_dns, in_consul;
+    what_was_known_when_the_watch_began_is_no_change:
+        in_the_registry, in_the_static_list, in_dns, in_consul;
+    everybody_who_watches_sees_the_same: in_the_registry, in_the_static_list, in_dns, in_consul;
+    // At an agent an address has one registration, which is its process's.
+    an_instance_that_is_known_may_register_and_withdraw_and_stays:
+        in_the_registry, in_the_static_list, in_dns;
+    // Elsewhere an instance is made known by somebody else.
+    an_instance_is_found_from_its_registration_to_its_withdrawal: in_the_registry, in_consul;
+    // Nothing is asked for in the background elsewhere.
+    what_was_told_before_the_end_is_final: in_dns, in_consul;
+}
+
+mod text {
+    use super::*;
+    use crate::town::{is_current, standing};
+    use runtime::Deadline;
+
+    use crate::server::PATIENCE;
+
+    pub(super) async fn a_service_has_its_instances_and_no_others_in_the_order_of_their_addresses(
+        town: Town,
+    ) {
+        until(&mut town.discovery.watch(&town.shop), [1, 2]).await;
+        until(&mut town.discovery.watch(&town.store), [3]).await;
     }
 
-    fn a_service_that_nobody_knows_has_no_instances_and_may_be_watched(discovery: &dyn Discover) {
-        let watched = discovery.watch(&NOBODY);
+    pub(super) async fn a_service_that_nobody_knows_has_no_instances_and_may_be_watched(town: Town) {
+        let watched = town.discovery.watch(&town.nobody);
+        if town.discovery.standing().is_some() {
+            standing(&*town.discovery, is_current).await;
+        }
         assert!(watched.borrow().is_empty());
         assert!(!watched.has_changed().unwrap());
     }
 
-    fn what_was_there_when_the_watch_began_is_no_change(discovery: &dyn Discover) {
-        assert!(!discovery.watch(&SHOP).has_changed().unwrap());
+    pub(super) async fn what_was_known_when_the_watch_began_is_no_change(town: Town) {
+        let mut first = town.discovery.watch(&town.shop);
+        until(&mut first, [1, 2]).await;
+        let later = town.discovery.watch(&town.shop);
+        assert_eq!(**later.borrow(), [endpoint(1), endpoint(2)]);
+        assert!(!later.has_changed().unwrap());
     }
 
-    fn an_instance_that_is_known_may_register_and_withdraw_and_stays(discovery: &dyn Discover) {
-        let watched = discovery.watch(&SHOP);
-        discovery.register(&SHOP, endpoint(1)).withdraw();
+    pub(super) async fn an_instance_that_is_known_may_register_and_withdraw_and_stays(town: Town) {
+        let mut watched = town.discovery.watch(&town.shop);
+        until(&mut watched, [1, 2]).await;
+        let registered = town.discovery.register(&town.shop, endpoint(1));
+        registered.withdraw(Deadline::within(PATIENCE)).await.unwrap();
         assert_eq!(**watched.borrow(), [endpoint(1), endpoint(2)]);
         assert!(!watched.has_changed().unwrap());
     }
 
-    fn everybody_who_watches_sees_the_same(discovery: &dyn Discover) {
-        let (one, other) = (discovery.watch(&SHOP), discovery.watch(&SHOP));
-        let _registered = discovery.register(&SHOP, endpoint(9));
-        assert_eq!(**one.borrow(), **other.borrow());
+    pub(super) async fn everybody_who_watches_sees_the_same(town: Town) {
+        let (mut one, mut other) = (town.discovery.watch(&town.shop), town.discovery.watch(&town.shop));
+        until(&mut one, [1, 2]).await;
+        assert_eq!(**one.borrow(), **other.borrow_and_update());
+        let _registered = town.discovery.register(&town.shop, endpoint(1));
         assert_eq!(one.has_changed().unwrap(), other.has_changed().unwrap());
+    }
+
+    pub(super) async fn an_instance_is_found_from_its_registration_to_its_withdrawal(town: Town) {
+        let mut watched = town.discovery.watch(&town.shop);
+        until(&mut watched, [1, 2]).await;
+        let registered = town.discovery.register(&town.shop, endpoint(9));
+        until(&mut watched, [1, 2, 9]).await;
+        registered.withdraw(Deadline::within(PATIENCE)).await.unwrap();
+        until(&mut watched, [1, 2]).await;
+    }
+
+    pub(super) async fn what_was_told_before_the_end_is_final(town: Town) {
+        let mut watched = town.discovery.watch(&town.shop);
+        until(&mut watched, [1, 2]).await;
+        town.discovery.close();
+        let ended = Deadline::within(PATIENCE).bound(watched.changed()).await;
+        assert!(ended.unwrap().is_err());
+        assert_eq!(**watched.borrow(), [endpoint(1), endpoint(2)]);
     }
 }

@@ -1,4 +1,11 @@
-//! One text for everything that discovers.
+//! What discovers, from outside.
+#![cfg(test)]
 
-#[cfg(test)]
+mod agent;
+mod consul;
 mod conformance;
+mod dns;
+mod names;
+mod server;
+mod town;
+mod watching;

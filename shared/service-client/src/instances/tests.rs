@@ -154,7 +154,7 @@ async fn the_set_is_followed_and_instances_that_stay_keep_their_connections() {
     let _second = register(&registry, 2);
     assert!(Arc::ptr_eq(&instance(&instances, 1), &kept));
 
-    first.withdraw();
+    drop(first);
     assert_eq!(spread(&instances, 20).await, [0, 0, 20, 0]);
     drop(registry);
     assert_eq!(spread(&instances, 20).await, [0, 0, 20, 0], "the last set is final");

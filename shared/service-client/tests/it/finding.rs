@@ -50,7 +50,7 @@ async fn every_instance_is_called_and_the_set_is_followed() {
     told(&town, 1).await;
     tokio::time::advance(Duration::from_secs(10)).await;
     assert!(told(&town, 40).await.contains('3'));
-    first.withdraw();
+    drop(first);
     assert!(!told(&town, 20).await.contains('1'));
     assert_eq!(shops.map(|shop| shop.accepted()), [1, 1, 1]);
 }
@@ -62,7 +62,7 @@ async fn an_instance_that_has_withdrawn_loses_its_connection() {
     let first = town.register(1);
     let _second = town.register(2);
     assert!(told(&town, 20).await.contains('1'));
-    first.withdraw();
+    drop(first);
     assert!(!told(&town, 20).await.contains('1'));
     gone.until_open(0).await;
 }

@@ -1,0 +1,107 @@
+//! The services as processes of their own, which find each other by Consul.
+
+use std::time::Duration;
+
+use discovery::Discover as _;
+use runtime::{Deadline, Env};
+use serde_json::Value;
+use tokio::time::interval;
+use types::ServiceName;
+
+use crate::admin;
+use crate::agent::Agent;
+use crate::processes::{Processes, SERVICES};
+use crate::program::PATIENCE;
+use crate::together::PASSWORD;
+use crate::visitor::{Visitor, text};
+
+/// All are to be known again within this of Consul's return.
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn services_find_each_other_by_consul_and_go_on_without_it() {
+    let Some(agent) = Agent::new().await else { return };
+    let Some(mut processes) = Processes::start_with(agent.settings()).await else { return };
+    let (env, visitor) = (Env::system(1), Visitor::of(processes.gateway()));
+    are_found(&agent, PATIENCE).await;
+    for name in SERVICES {
+        until(&env, &processes, name, (200, "ok")).await;
+    }
+    have_keys(&visitor).await;
+    walk(&visitor, "ada@example.com").await;
+    let (code, status, wrong) = processes.operator(&["operations", "status"]).await;
+    assert_eq!((code, status.matches("discovery ok").count()), (Some(0), 3), "{status}{wrong}");
+
+    agent.control("stop").await;
+    for name in SERVICES {
+        until(&env, &processes, name, (200, "stale")).await;
+    }
+    walk(&visitor, "bob@example.com").await;
+
+    agent.control("wipe").await;
+    agent.control("start").await;
+    are_found(&agent, SOON).await;
+    for name in SERVICES {
+        until(&env, &processes, name, (200, "ok")).await;
+    }
+    walk(&visitor, "cleo@example.com").await;
+
+    processes.end("user-service").await;
+    let newcomer = agent.newcomer(&env);
+    let mut others = newcomer.watch(&ServiceName::new("auth-service"));
+    let gone = newcomer.watch(&ServiceName::new("user-service"));
+    Deadline::within(PATIENCE).bound(others.wait_for(|all| !all.is_empty())).await.unwrap().unwrap();
+    is_answered(&newcomer).await;
+    assert!(gone.borrow().is_empty(), "{gone:?}");
+}
+
+/// Somebody registers, logs in and reads her profile.
+async fn walk(visitor: &Visitor, email: &str) {
+    let (status, registered) = visitor.register(email).await.unwrap();
+    assert_eq!(status, 201, "{registered}");
+    let (status, tokens) = visitor.log_in(email, PASSWORD).await.unwrap();
+    assert_eq!(status, 200, "{tokens}");
+    let (status, me) = visitor.me(text(&tokens, "access_token")).await.unwrap();
+    assert_eq!((status, text(&me, "email")), (200, email));
+}
+
+/// Waits until all have the keys that access tokens are checked with, which they ask auth-service for.
+async fn have_keys(visitor: &Visitor) {
+    assert_eq!(visitor.register("first@example.com").await.unwrap().0, 201);
+    let tokens = visitor.log_in("first@example.com", PASSWORD).await.unwrap().1;
+    let asked = async { while visitor.me(text(&tokens, "access_token")).await.unwrap().0 == 503 {} };
+    Deadline::within(PATIENCE).bound(asked).await.expect("the keys arrive");
+}
+
+/// Waits until somebody new finds all the services.
+async fn are_found(agent: &Agent, within: Duration) {
+    let (deadline, newcomer) = (Deadline::within(within), agent.newcomer(&Env::system(1)));
+    for name in SERVICES {
+        let mut told = newcomer.watch(&ServiceName::new(name));
+        let found = deadline.bound(told.wait_for(|endpoints| !endpoints.is_empty())).await;
+        found.unwrap_or_else(|_| panic!("{name} is not found within {within:?}")).unwrap();
+    }
+}
+
+/// Waits until whatever is watched has been answered about.
+async fn is_answered(newcomer: &discovery::Consul) {
+    let (deadline, mut moments) = (Deadline::within(PATIENCE), interval(Duration::from_millis(10)));
+    while !matches!(newcomer.standing(), Some(discovery::Standing::Current { .. })) {
+        moments.tick().await;
+        assert!(!deadline.has_passed(), "{:?}", newcomer.standing());
+    }
+}
+
+/// Waits until a service answers for its readiness with the status, and says so of discovery.
+async fn until(env: &Env, processes: &Processes, name: &str, wanted: (u16, &str)) {
+    let (deadline, mut moments) = (Deadline::within(PATIENCE), interval(Duration::from_millis(50)));
+    loop {
+        moments.tick().await;
+        let (status, body) = admin::get(env, processes.admin(name), "/health/ready").await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        if (status, body["checks"]["discovery"]["status"].as_str()) == (wanted.0, Some(wanted.1)) {
+            return;
+        }
+        assert!(!deadline.has_passed(), "{name}: {status} {body}");
+    }
+}

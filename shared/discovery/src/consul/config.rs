@@ -1,0 +1,86 @@
+use std::fmt;
+use std::net::IpAddr;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use secrecy::SecretString;
+
+/// Where Consul's agent is, and how an instance appears there.
+#[derive(Clone, Debug)]
+pub struct ConsulConfig {
+    /// The agent's name or address.
+    pub host: String,
+    /// The port of its HTTP API, in plain text or with TLS.
+    pub port: u16,
+    /// What it knows us by, where it asks.
+    pub token: Option<SecretString>,
+    /// Whom its certificate must come from; plain text without.
+    pub tls: Option<ConsulTls>,
+    /// The datacentre whose instances are found; the agent's own without.
+    pub datacenter: Option<String>,
+    /// What every instance is tagged with, and alone is found by.
+    pub tag: Option<String>,
+    /// How Consul knows that an instance is well.
+    pub check: CheckKind,
+    /// The address by which others reach this process, where it listens on more than one.
+    pub advertise: Option<IpAddr>,
+}
+
+impl ConsulConfig {
+    /// The port of Consul's HTTP API unless it is told another.
+    pub const DEFAULT_PORT: u16 = 8500;
+
+    /// An agent in plain text that asks for nothing.
+    pub fn at(host: impl Into<String>, port: u16) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            token: None,
+            tls: None,
+            datacenter: None,
+            tag: None,
+            check: CheckKind::Http,
+            advertise: None,
+        }
+    }
+}
+
+/// How Consul knows that an instance is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckKind {
+    /// Its agent asks the instance whether it is ready.
+    Http,
+    /// The instance tells that it lives, for an agent that cannot reach it.
+    Ttl,
+}
+
+/// Whom the agent's certificate must come from.
+#[derive(Clone)]
+pub struct ConsulTls(pub(super) RootCertStore);
+
+/// The text holds no certificate of an authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no certificate of an authority in it")]
+pub struct NoAuthorityError;
+
+impl ConsulTls {
+    /// The authorities in `pem`.
+    ///
+    /// # Errors
+    /// [`NoAuthorityError`]: there is none, or one of them cannot be read.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, NoAuthorityError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|_damaged| NoAuthorityError)?;
+            roots.add(certificate).map_err(|_no_authority| NoAuthorityError)?;
+        }
+        if roots.is_empty() { Err(NoAuthorityError) } else { Ok(Self(roots)) }
+    }
+}
+
+impl fmt::Debug for ConsulTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConsulTls({} authorities)", self.0.len())
+    }
+}

@@ -1,0 +1,217 @@
+//! Keeping an instance registered.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use runtime::{Deadline, Random};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use types::ServiceName;
+
+use super::agent::{Agent, AskError};
+use super::catalogue::GRPC_PORT;
+use crate::backoff::Backoff;
+use crate::{Endpoint, Standing};
+
+/// How often the agent is asked whether it still knows the instance, and told that it lives. With the pause after a
+/// failure it is known again within ten seconds of the agent's return.
+const ROUND: Duration = Duration::from_secs(3);
+/// The longest pause after a failure.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// How often the agent asks whether the instance is ready, and how long it waits for the answer, in Consul's words.
+const CHECK_INTERVAL: &str = "2s";
+const CHECK_TIMEOUT: &str = "1s";
+/// An instance that has not said for so long that it lives is dead: five rounds.
+const TTL: &str = "15s";
+/// An instance that was unwell for so long is forgotten. It is well past every restart and deploy, and whoever is unwell
+/// and lives registers again.
+const FORGOTTEN_AFTER: &str = "10m";
+/// How long a registration that was dropped without waiting is tried to be taken back.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// An instance as the agent is told of it.
+pub(super) struct Instance {
+    id: String,
+    /// The check that the instance itself has to pass, where it does.
+    own_check: Option<String>,
+    body: Value,
+}
+
+impl Instance {
+    /// Checked by asking at `health`, or else kept alive by us. The id is the same after a restart at the same address,
+    /// so that what a killed process has left is replaced.
+    pub(super) fn new(
+        service: &ServiceName,
+        Endpoint { http, grpc }: Endpoint,
+        health: Option<SocketAddr>,
+        tag: Option<String>,
+    ) -> Self {
+        // A colon stands for something in a path.
+        let id = format!("{service}-{}-{}", http.ip().to_string().replace(':', "."), http.port());
+        let check = format!("{id}-check");
+        let own_check = health.is_none().then(|| check.clone());
+        let mut check = json!({
+            "CheckID": check,
+            "Name": "ready",
+            "DeregisterCriticalServiceAfter": FORGOTTEN_AFTER,
+        });
+        match health {
+            Some(health) => {
+                check["HTTP"] = format!("http://{health}/health/ready").into();
+                check["Interval"] = CHECK_INTERVAL.into();
+                check["Timeout"] = CHECK_TIMEOUT.into();
+            }
+            None => check["TTL"] = TTL.into(),
+        }
+        let body = json!({
+            "ID": id,
+            "Name": service.as_str(),
+            "Address": http.ip().to_string(),
+            "Port": http.port(),
+            "Tags": tag.into_iter().collect::<Vec<_>>(),
+            "Meta": { GRPC_PORT: grpc.port().to_string(), "flotilla_version": env!("CARGO_PKG_VERSION") },
+            "Check": check,
+        });
+        Self { id, own_check, body }
+    }
+}
+
+/// How the registrations of a process stand.
+#[derive(Clone, Default)]
+pub(super) struct Kept(Arc<Mutex<BTreeMap<String, Contact>>>);
+
+/// What the agent last answered about one of them.
+#[derive(Default)]
+struct Contact {
+    last: Option<Instant>,
+    trouble: Option<String>,
+}
+
+impl Kept {
+    pub(super) fn keep(&self, agent: Arc<Agent>, random: &Random, instance: Instance) -> Keeping {
+        self.all().insert(instance.id.clone(), Contact::default());
+        let backoff = Backoff::new(random, LONGEST_PAUSE);
+        Keeping { agent, instance, backoff, kept: self.clone() }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let best = Standing::Current { age: Duration::ZERO };
+        self.all().iter().map(|(id, contact)| contact.standing(id)).fold(best, Standing::and)
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Contact>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Contact {
+    fn standing(&self, id: &str) -> Standing {
+        match (self.last, self.trouble.clone()) {
+            (Some(last), None) => Standing::Current { age: last.elapsed() },
+            (Some(last), Some(why)) => Standing::Stale { age: last.elapsed(), why },
+            (None, why) => {
+                let why = why.unwrap_or_else(|| "not answered yet".to_owned());
+                Standing::Unknown { why: format!("registering {id}: {why}") }
+            }
+        }
+    }
+}
+
+/// The work of keeping one instance registered.
+pub(super) struct Keeping {
+    agent: Arc<Agent>,
+    instance: Instance,
+    backoff: Backoff,
+    kept: Kept,
+}
+
+impl Keeping {
+    /// Keeps it until `stop`, then takes it back. `withdrawn` is cancelled once the agent has confirmed that.
+    pub(super) async fn until(mut self, stop: CancellationToken, withdrawn: CancellationToken) {
+        stop.run_until_cancelled(self.keep()).await;
+        if Deadline::within(LEAVE_WITHIN).bound(self.take_back()).await.is_ok() {
+            tracing::info!(instance = self.instance.id, "withdrawn from Consul");
+            withdrawn.cancel();
+        } else {
+            tracing::warn!(
+                instance = self.instance.id,
+                forgotten_after = FORGOTTEN_AFTER,
+                "Consul could not be told that this instance ends"
+            );
+        }
+    }
+
+    async fn keep(&mut self) {
+        let mut is_known = false;
+        loop {
+            let asked = if is_known { self.round().await } else { self.register().await.map(|()| true) };
+            let pause = match asked {
+                Ok(known) => {
+                    if is_known && !known {
+                        tracing::warn!(instance = self.instance.id, "Consul has forgotten this instance");
+                    }
+                    is_known = known;
+                    self.answered();
+                    self.backoff.reset();
+                    if known { ROUND } else { Duration::ZERO }
+                }
+                Err(error) => {
+                    self.failed(&error);
+                    self.backoff.pause()
+                }
+            };
+            sleep(pause).await;
+        }
+    }
+
+    /// Registers, and says at once that the instance lives where that is ours to say.
+    async fn register(&self) -> Result<(), AskError> {
+        self.agent.register(&self.instance.body).await?;
+        if let Some(check) = &self.instance.own_check {
+            self.agent.pass(check).await?;
+        }
+        tracing::info!(instance = self.instance.id, "registered with Consul");
+        Ok(())
+    }
+
+    /// Whether the agent still knows the instance.
+    async fn round(&self) -> Result<bool, AskError> {
+        let knows = self.agent.knows(&self.instance.id).await?;
+        match &self.instance.own_check {
+            Some(check) if knows => self.agent.pass(check).await,
+            _ => Ok(knows),
+        }
+    }
+
+    async fn take_back(&mut self) {
+        self.backoff.reset();
+        while let Err(error) = self.agent.deregister(&self.instance.id).await {
+            tracing::debug!(instance = self.instance.id, %error, "not withdrawn from Consul yet");
+            sleep(self.backoff.pause()).await;
+        }
+    }
+
+    fn answered(&self) {
+        if let Some(contact) = self.kept.all().get_mut(&self.instance.id) {
+            *contact = Contact { last: Some(Instant::now()), trouble: None };
+        }
+    }
+
+    fn failed(&self, error: &AskError) {
+        let mut all = self.kept.all();
+        let Some(contact) = all.get_mut(&self.instance.id) else { return };
+        if contact.trouble.is_none() {
+            tracing::warn!(instance = self.instance.id, %error, "Consul does not answer; the registration is tried on");
+        }
+        contact.trouble = Some(error.to_string());
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.kept.all().remove(&self.instance.id);
+    }
+}

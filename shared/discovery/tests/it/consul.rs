@@ -1,0 +1,231 @@
+//! The real Consul: what it does to what registers and watches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use discovery::{CheckKind, Consul, ConsulConfig, Discover as _, Endpoint, Standing};
+use futures_util::{StreamExt as _, stream};
+use runtime::{Deadline, Env};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use types::ServiceName;
+
+use crate::server::{PATIENCE, Server, Spare};
+use crate::town::{endpoint, is_current, is_stale, service, standing, until};
+
+/// All are to be known again within this of the agent's return.
+const SOON: Duration = Duration::from_secs(10);
+
+fn consul(env: &Env, server: &Server) -> Consul {
+    Consul::new(env, ConsulConfig::at(&server.host, server.port)).unwrap()
+}
+
+/// What a service's admin listener says of its readiness, as a status.
+async fn ready(env: &Env) -> (std::net::SocketAddr, watch::Sender<u16>) {
+    let mut listener = env.net.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let (addr, (tell, status)) = (listener.local_addr().unwrap(), watch::channel(200));
+    env.tasks.spawn("admin", async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut head = [0; 1024];
+            let read = connection.read(&mut head).await.unwrap_or(0);
+            let asks = head[..read].starts_with(b"GET /health/ready ");
+            let status = if asks { *status.borrow() } else { 404 };
+            let told = format!("HTTP/1.1 {status} it\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+            connection.write_all(told.as_bytes()).await.unwrap_or_default();
+        }
+    });
+    (addr, tell)
+}
+
+#[tokio::test]
+async fn an_instance_is_found_while_it_says_that_it_is_ready() {
+    let Some(server) = Server::open() else { return };
+    let env = Env::system(1);
+    let (consul, shop) = (consul(&env, &server), service(&env, "shop"));
+    let (admin, tell) = ready(&env).await;
+    let mut told = consul.watch(&shop);
+    let _registered = consul.register_checked(&shop, endpoint(1), Some(admin));
+    let _steady = consul.register(&shop, endpoint(2));
+    until(&mut told, [1, 2]).await;
+    tell.send_replace(503);
+    until(&mut told, [2]).await;
+    tell.send_replace(200);
+    until(&mut told, [1, 2]).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_tells_itself_that_it_lives_needs_no_port_that_consul_reaches() {
+    let Some(server) = Server::open() else { return };
+    let env = Env::system(1);
+    let config = ConsulConfig { check: CheckKind::Ttl, ..ConsulConfig::at(&server.host, server.port) };
+    let (consul, shop) = (Consul::new(&env, config).unwrap(), service(&env, "shop"));
+    let _registered = consul.register_checked(&shop, endpoint(1), Some("127.0.0.1:1".parse().unwrap()));
+    until(&mut consul.watch(&shop), [1]).await;
+}
+
+#[tokio::test]
+async fn only_instances_with_the_tag_are_found() {
+    let Some(server) = Server::open() else { return };
+    let env = Env::system(1);
+    let shop = service(&env, "shop");
+    let tagged = |tag: &str| {
+        let tag = Some(tag.to_owned());
+        Consul::new(&env, ConsulConfig { tag, ..ConsulConfig::at(&server.host, server.port) }).unwrap()
+    };
+    let (blue, green) = (tagged("blue"), tagged("green"));
+    let _blue = blue.register(&shop, endpoint(1));
+    let _green = green.register(&shop, endpoint(2));
+    until(&mut consul(&env, &server).watch(&shop), [1, 2]).await;
+    until(&mut blue.watch(&shop), [1]).await;
+    until(&mut green.watch(&shop), [2]).await;
+}
+
+#[tokio::test]
+async fn a_datacentre_that_there_is_not_is_told_as_such() {
+    let Some(server) = Server::open() else { return };
+    let env = Env::system(1);
+    let datacenter = Some("elsewhere".to_owned());
+    let config = ConsulConfig { datacenter, ..ConsulConfig::at(&server.host, server.port) };
+    let consul = Consul::new(&env, config).unwrap();
+    let _watched = consul.watch(&service(&env, "shop"));
+    let wrong =
+        |standing: &Standing| matches!(standing, Standing::Unknown { why } if why.contains("datacenter"));
+    standing(&consul, wrong).await;
+}
+
+#[tokio::test]
+async fn a_thousand_instances_are_found_and_followed() {
+    let Some(server) = Server::open() else { return };
+    let env = Env::system(1);
+    let (consul, shop) = (consul(&env, &server), service(&env, "shop"));
+    let (server, of_shop) = (&server, &shop);
+    let put = |path: &'static str, number: u16| async move {
+        let [high, low] = number.to_be_bytes();
+        let (node, id) = (format!("{of_shop}-node-{number}"), format!("{of_shop}-{number}"));
+        let address = format!("10.1.{high}.{low}");
+        let service =
+            json!({ "ID": id, "Service": of_shop.as_str(), "Port": 3000, "Meta": { "grpc_port": "50051" } });
+        let body = match path {
+            "/v1/catalog/register" => json!({ "Node": node, "Address": address, "Service": service }),
+            _ => json!({ "Node": node }),
+        };
+        server.put(path, &body.to_string()).await;
+    };
+    const AT_ONCE: usize = 32;
+    stream::iter(0..1_000).for_each_concurrent(AT_ONCE, |number| put("/v1/catalog/register", number)).await;
+    let mut told = consul.watch(&shop);
+    let all = Deadline::within(PATIENCE).bound(told.wait_for(|all| all.len() == 1_000)).await;
+    all.unwrap().unwrap();
+    put("/v1/catalog/deregister", 500).await;
+    let fewer = Deadline::within(PATIENCE).bound(told.wait_for(|all| all.len() == 999)).await;
+    assert!(!fewer.unwrap().unwrap().iter().any(|at: &Endpoint| at.http.ip().to_string() == "10.1.1.244"));
+    stream::iter(0..1_000).for_each_concurrent(AT_ONCE, |number| put("/v1/catalog/deregister", number)).await;
+}
+
+#[tokio::test]
+async fn nobody_is_told_anything_without_the_token_and_everything_is_tried_on_until_it_is_right() {
+    let Some(spare) = Spare::take().await else { return };
+    let env = Env::system(1);
+    let shop = service(&env, "shop");
+    let stranger = Consul::new(&env, ConsulConfig { token: None, ..spare.config() }).unwrap();
+    let _registered = stranger.register(&shop, endpoint(1));
+    let refused =
+        |standing: &Standing| matches!(standing, Standing::Unknown { why } if why.contains("403 Forbidden"));
+    standing(&stranger, refused).await;
+
+    let known = Consul::new(&env, spare.config()).unwrap();
+    let mut told = known.watch(&shop);
+    let _registered = known.register(&shop, endpoint(2));
+    until(&mut told, [2]).await;
+    let said = stranger.standing().unwrap();
+    assert!(refused(&said), "{said:?}");
+}
+
+#[tokio::test]
+async fn an_agent_is_believed_over_tls_alone_by_whom_its_certificate_comes_from() {
+    let Some(spare) = Spare::take().await else { return };
+    let env = Env::system(1);
+    let shop = service(&env, "shop");
+    let consul = Consul::new(&env, spare.config_with_tls()).unwrap();
+    let _registered = consul.register(&shop, endpoint(1));
+    until(&mut consul.watch(&shop), [1]).await;
+
+    let other = ConsulConfig { tls: Some(spare.other_authority()), ..spare.config_with_tls() };
+    let doubting = Consul::new(&env, other).unwrap();
+    let mut told = doubting.watch(&shop);
+    let unknown =
+        |standing: &Standing| matches!(standing, Standing::Unknown { why } if why.contains("certificate"));
+    standing(&doubting, unknown).await;
+    assert!(told.borrow_and_update().is_empty());
+}
+
+/// A shop of two, one of which watches.
+struct Shop {
+    name: ServiceName,
+    consul: Arc<Consul>,
+    told: watch::Receiver<discovery::Endpoints>,
+    _registered: [discovery::Registration; 2],
+}
+
+impl Shop {
+    async fn open(env: &Env, spare: &Spare) -> Self {
+        let (consul, shop) = (Arc::new(Consul::new(env, spare.config()).unwrap()), service(env, "shop"));
+        let registered = [1, 2].map(|last| consul.register(&shop, endpoint(last)));
+        let mut told = consul.watch(&shop);
+        until(&mut told, [1, 2]).await;
+        standing(&*consul, is_current).await;
+        told.mark_unchanged();
+        Self { name: shop, consul, told, _registered: registered }
+    }
+
+    /// Waits until everything is as it was; says how long that took.
+    async fn is_whole(&mut self) -> Duration {
+        let began = Instant::now();
+        standing(&*self.consul, is_current).await;
+        until(&mut self.told, [1, 2]).await;
+        began.elapsed()
+    }
+
+    fn is_unchanged(&mut self) {
+        assert_eq!(**self.told.borrow(), [endpoint(1), endpoint(2)]);
+    }
+}
+
+#[tokio::test]
+async fn the_last_set_stands_while_consul_is_away_and_all_is_well_soon_after() {
+    let Some(spare) = Spare::take().await else { return };
+    let mut shop = Shop::open(&Env::system(1), &spare).await;
+    for (away, back) in [("stop", "start"), ("kill", "start"), ("pause", "resume")] {
+        spare.control(away).await;
+        standing(&*shop.consul, is_stale).await;
+        shop.is_unchanged();
+        spare.control(back).await;
+        let took = shop.is_whole().await;
+        assert!(took < SOON, "{away}: {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_consul_that_was_wiped_is_told_of_everybody_again_and_takes_nobody_away() {
+    let Some(spare) = Spare::take().await else { return };
+    let mut shop = Shop::open(&Env::system(1), &spare).await;
+    let (consul, mut known) = (Arc::clone(&shop.consul), shop.told.clone());
+    let script = async {
+        spare.control("wipe").await;
+        standing(&*consul, is_stale).await;
+        spare.control("start").await;
+        let took = shop.is_whole().await;
+        // Somebody new, who knows nothing of before, is told by the new catalogue.
+        let newcomer = Consul::new(&Env::system(1), spare.config()).unwrap();
+        let began = Instant::now();
+        until(&mut newcomer.watch(&shop.name), [1, 2]).await;
+        let took = took + began.elapsed();
+        assert!(took < SOON, "{took:?}");
+    };
+    tokio::select! {
+        () = script => {}
+        gone = known.wait_for(|endpoints| endpoints.is_empty()) => panic!("{gone:?}"),
+    }
+}
