@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use chassis::{Health, Problem, Status};
+use chassis::{Check, Finding, Health, Problem, Status};
 use futures_util::future::join_all;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
@@ -62,6 +62,11 @@ impl Neighbours {
     const EVERY: Duration = Duration::from_secs(2);
     /// What takes longer than this is as good as away.
     const PATIENCE: Duration = Duration::from_secs(1);
+    /// In the beginning they are asked again after this, and then after twice as long each time: all start together.
+    const FIRST_PAUSE: Duration = Duration::from_millis(5);
+    /// After so long the gateway is ready without those that have not been heard of: one that is dead must not keep all
+    /// others from being reached.
+    const WAIT: Duration = Duration::from_secs(10);
 
     pub(crate) fn new(services: impl IntoIterator<Item = (ServiceName, Channel)>) -> Arc<Self> {
         let neighbour =
@@ -69,15 +74,34 @@ impl Neighbours {
         Arc::new(Self(services.into_iter().map(neighbour).collect()))
     }
 
-    /// Asks them again and again until `stop`.
-    pub(crate) async fn keep_asking(self: Arc<Self>, stop: CancellationToken) {
+    /// Asks them again and again until `stop`. The `check` passes as soon as each has answered once, or they have been
+    /// waited for.
+    pub(crate) async fn keep_asking(self: Arc<Self>, check: Check, stop: CancellationToken) {
         let asking = async {
+            let waiting = Deadline::within(Self::WAIT);
+            let mut pause = Self::FIRST_PAUSE;
             loop {
                 join_all(self.0.iter().map(Neighbour::ask)).await;
+                let unheard = self.unheard();
+                if unheard.is_empty() || waiting.has_passed() {
+                    break;
+                }
+                check.report(Finding::Failing { reason: format!("waits for {}", unheard.join(", ")) });
+                sleep(pause).await;
+                pause = (pause * 2).min(Self::EVERY);
+            }
+            check.report(Finding::Ok);
+            loop {
                 sleep(Self::EVERY).await;
+                join_all(self.0.iter().map(Neighbour::ask)).await;
             }
         };
         stop.run_until_cancelled(asking).await;
+    }
+
+    fn unheard(&self) -> Vec<&str> {
+        let unheard = self.0.iter().filter(|it| [State::Unknown, State::Away].contains(&it.state()));
+        unheard.map(|it| it.service.as_str()).collect()
     }
 
     /// The answer to a request for [`PATH`].

@@ -45,7 +45,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
     let follower = Follower::new(&revocations, outbound.grpc(&ISSUER), &platform);
     let (services, largest_body) = (routes.services().iter(), routes.largest_body(bounds.body));
     let neighbours = Neighbours::new(services.map(|name| (name.clone(), outbound.grpc(name))));
-    let asked = Arc::clone(&neighbours);
+    let (asked, check) = (Arc::clone(&neighbours), platform.health.check("services"));
     let serves_clients = proxies.is_empty() && !front.addr.ip().is_loopback();
     let gateway = Gateway {
         upstreams: Upstream::of(&routes, &outbound),
@@ -72,7 +72,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, StartE
         background: vec![
             keys,
             Background::new("revocations", |stop| follower.follow(stop)),
-            Background::new("neighbours", |stop| asked.keep_asking(stop)),
+            Background::new("neighbours", |stop| asked.keep_asking(check, stop)),
         ],
         ..Assembly::new(&platform.trust_domain)
     };

@@ -39,7 +39,7 @@ pub(crate) trait Connections: Default {
 /// The instances of a service as they are known now, each with its connections.
 #[derive(Debug)]
 pub(crate) struct Instances<C> {
-    service: ServiceName,
+    service: Arc<ServiceName>,
     address: fn(&Endpoint) -> SocketAddr,
     breaker: BreakerConfig,
     known: ArcSwap<Known<C>>,
@@ -61,6 +61,7 @@ struct Known<C> {
 /// An instance that can be connected to. What it holds ends with the last request to it once it is no longer known.
 #[derive(Debug)]
 pub(crate) struct Instance<C> {
+    service: Arc<ServiceName>,
     pub(crate) addr: SocketAddr,
     pub(crate) connections: C,
     pub(crate) heard: Heard,
@@ -90,9 +91,12 @@ impl<C: Connections> Instances<C> {
         breaker: BreakerConfig,
         random: &Random,
     ) -> Self {
-        let known = ArcSwap::from_pointee(Known::take(news, &[], address, breaker));
+        let service = Arc::new(service.clone());
+        let known = ArcSwap::from_pointee(Known::take(news, &[], address, |addr| {
+            Instance::new(&service, addr, breaker, None)
+        }));
         Self {
-            service: service.clone(),
+            service,
             address,
             breaker,
             known,
@@ -119,7 +123,9 @@ impl<C: Connections> Instances<C> {
         let _updating = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.known.load_full();
         if known.is_old() {
-            let next = Known::take(known.news.clone(), &known.instances, self.address, self.breaker);
+            let usual = usual(&known.instances);
+            let new = |addr| Instance::new(&self.service, addr, self.breaker, usual);
+            let next = Known::take(known.news.clone(), &known.instances, self.address, new);
             self.known.store(Arc::new(next));
         }
     }
@@ -140,14 +146,13 @@ impl<C: Connections> Known<C> {
         mut news: watch::Receiver<Endpoints>,
         before: &[Arc<Instance<C>>],
         address: fn(&Endpoint) -> SocketAddr,
-        breaker: BreakerConfig,
+        new: impl Fn(SocketAddr) -> Instance<C>,
     ) -> Self {
         let endpoints = Arc::clone(&news.borrow_and_update());
-        let usual = usual(before);
         let instance = |endpoint| {
             let addr = address(endpoint);
             let kept = before.iter().find(|instance| instance.addr == addr);
-            kept.map_or_else(|| Arc::new(Instance::new(addr, breaker, usual)), Arc::clone)
+            kept.map_or_else(|| Arc::new(new(addr)), Arc::clone)
         };
         Self { instances: endpoints.iter().map(instance).collect(), news }
     }
@@ -165,8 +170,9 @@ fn usual<C>(instances: &[Arc<Instance<C>>]) -> Option<u64> {
 }
 
 impl<C: Connections> Instance<C> {
-    fn new(addr: SocketAddr, breaker: BreakerConfig, usual: Option<u64>) -> Self {
+    fn new(service: &Arc<ServiceName>, addr: SocketAddr, breaker: BreakerConfig, usual: Option<u64>) -> Self {
         Self {
+            service: Arc::clone(service),
             addr,
             connections: C::default(),
             heard: Heard::default(),

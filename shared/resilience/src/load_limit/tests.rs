@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use tokio::time::advance;
 
 use super::*;
@@ -77,4 +79,22 @@ async fn what_hangs_does_not_hold_up_the_rest() {
     let _hangs = limit.try_enter(Priority::Users).unwrap();
     waves(&limit, Duration::from_millis(50), Outcome::Worked).await;
     assert!(limit.limit() > CONFIG.first, "{}", limit.limit());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_slow_call_among_many_counts_as_no_more_than_a_few() {
+    let config = LoadLimitConfig { first: 100, most: 1_000, ..CONFIG };
+    let limit = LoadLimit::new(config);
+    let mut slow = VecDeque::new();
+    for wave in 0..200 {
+        let mut admitted = fill(&limit, Priority::Users);
+        advance(Duration::from_millis(50)).await;
+        // Each takes a hundred times as long as the others.
+        if wave >= 100 {
+            slow.pop_front().into_iter().for_each(|admitted: Admitted| admitted.finish(Outcome::Worked));
+        }
+        slow.extend(admitted.pop());
+        admitted.into_iter().for_each(|admitted| admitted.finish(Outcome::Worked));
+    }
+    assert!(limit.limit() >= config.first, "{}", limit.limit());
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use runtime::Deadline;
 use tokio::time::Instant;
+use types::ServiceName;
 
 use super::{Connections, Instance, Instances, Known, Sending};
 use crate::dialer::Dialer;
@@ -116,7 +117,7 @@ impl<'a, C: Connections> Search<'a, C> {
     /// Takes an instance that had no place before.
     pub(crate) fn enter(&self, instance: &Arc<Instance<C>>) -> Option<Sending<C>> {
         let permit = instance.breaker.try_enter().ok()?;
-        Some(Sending::begin(&self.instances.service, instance, permit))
+        Some(Sending::begin(instance, permit))
     }
 
     /// Whether an instance is neither away nor has an open breaker; if so, it is looked after from now on.
@@ -181,7 +182,7 @@ impl<'a, C: Connections> Search<'a, C> {
 
     /// That no instance is left.
     fn nobody(&self) -> SendError {
-        let service = self.instances.service.clone();
+        let service = ServiceName::clone(&self.instances.service);
         if let Some(error) = &self.error {
             return SendError::Unreached { service, source: Arc::clone(error) };
         }

@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use resilience::{Change, Permit, Verdict};
 use tokio::time::Instant;
-use types::ServiceName;
 
 use super::{Connections, Instance};
 use crate::dialer::told;
@@ -12,23 +11,21 @@ use crate::{ConnectError, SendError};
 /// A request on its way to an instance, which is told at last what came of it. Dropped before, it teaches nothing.
 #[derive(Debug)]
 pub(crate) struct Sending<C: Connections> {
-    service: ServiceName,
     pub(crate) instance: Arc<Instance<C>>,
     permit: Option<Permit>,
     began: Instant,
 }
 
 impl<C: Connections> Sending<C> {
-    pub(super) fn begin(service: &ServiceName, instance: &Arc<Instance<C>>, permit: Permit) -> Self {
+    pub(super) fn begin(instance: &Arc<Instance<C>>, permit: Permit) -> Self {
         instance.load.begin();
-        let (service, instance) = (service.clone(), Arc::clone(instance));
-        Self { service, instance, permit: Some(permit), began: Instant::now() }
+        Self { instance: Arc::clone(instance), permit: Some(permit), began: Instant::now() }
     }
 
     /// Notes that there is a connection, from which on the instance is what takes time.
     pub(crate) fn connected(&mut self) {
         if self.instance.away.end() {
-            tracing::info!(service = %self.service, addr = %self.instance.addr, "an instance is reached again");
+            tracing::info!(service = %self.instance.service, addr = %self.instance.addr, "an instance is reached again");
         }
         self.began = Instant::now();
     }
@@ -40,7 +37,7 @@ impl<C: Connections> Sending<C> {
 
     /// Notes that there is no connection; whoever is only not waited for has done nothing wrong.
     pub(super) fn unreached(mut self, error: &ConnectError) {
-        let (service, addr) = (&self.service, self.instance.addr);
+        let (service, addr) = (&self.instance.service, self.instance.addr);
         match error {
             ConnectError::Busy | ConnectError::Closed => {
                 return tracing::debug!(%service, %addr, error = told(error), "an instance is not waited for");
@@ -102,7 +99,7 @@ impl<C: Connections> Sending<C> {
 
     fn leave(&mut self, verdict: Verdict) -> Option<Change> {
         let change = self.instance.breaker.leave(self.permit.take()?, verdict);
-        let (service, addr) = (&self.service, self.instance.addr);
+        let (service, addr) = (&self.instance.service, self.instance.addr);
         match change {
             Some(Change::Opened) => {
                 self.instance.connections.forget();
