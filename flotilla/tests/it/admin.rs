@@ -20,3 +20,15 @@ pub(crate) async fn get(env: &Env, admin: SocketAddr, path: &str) -> (u16, Strin
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
+
+/// Waits until a service says that it is ready, which takes as long as those that it waits for.
+pub(crate) async fn until_ready(env: &Env, admin: SocketAddr, service: &str) {
+    /// Far more than a start takes, each over a connection of its own.
+    const MOST_ASKED: usize = 5_000;
+    for _ in 0..MOST_ASKED {
+        if status(env, admin, "/health/ready").await == 200 {
+            return;
+        }
+    }
+    panic!("{service} does not become ready: {}", get(env, admin, "/health").await.1);
+}

@@ -29,7 +29,7 @@ async fn status_tells_how_every_instance_is() {
     insta::assert_snapshot!(answer(dir.path(), &running, &["status"]).await, @r"
     0
     SERVICE  INSTANCE  STATUS  VERSION  LOG  CHECKS
-    api-gateway  <api-gateway grpc>  ok  0.1.0  info
+    api-gateway  <api-gateway grpc>  ok  0.1.0  info  services ok
     auth-service  <auth-service grpc>  ok  0.1.0  info  database ok, signing-keys ok
     user-service  <user-service grpc>  ok  0.1.0  info  database ok
 

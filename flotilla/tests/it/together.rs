@@ -69,8 +69,7 @@ impl Running {
     ) -> Self {
         for (service, addrs) in &services {
             program.stderr.with(&addrs.admin.to_string()).await;
-            let status = admin::status(&program.env, addrs.admin, "/health/ready").await;
-            assert_eq!(status, 200, "{service}");
+            admin::until_ready(&program.env, addrs.admin, service).await;
         }
         Self { program, addrs: services["user-service"], services, table, operator }
     }

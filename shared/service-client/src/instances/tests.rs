@@ -80,8 +80,8 @@ fn refuse(instances: &Instances<Places>, search: &mut Search<'_, Places>, number
 /// Opens the breaker of an instance.
 fn open(instances: &Instances<Places>, number: u8) {
     let search = instances.search();
-    while let Some(sending) = search.enter(&instance(instances, number)) {
-        sending.failed();
+    for _ in 0..BreakerConfig::default().failures_in_a_row.get() {
+        search.enter(&instance(instances, number)).unwrap().failed();
     }
 }
 
