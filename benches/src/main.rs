@@ -12,6 +12,7 @@ mod house;
 mod load;
 mod minimal;
 mod neighbours;
+mod outbound;
 mod process;
 mod resilience;
 mod server;

@@ -15,6 +15,7 @@ use runtime::{Deadline, Random};
 use tokio::time::Instant;
 
 use crate::figures::{Limit, Limits, say};
+use crate::outbound;
 
 /// The best of so many rounds counts: what disturbs a machine only ever adds.
 const ROUNDS: u32 = 20;
@@ -23,6 +24,8 @@ const CALLS: u32 = 100_000;
 /// What the design wants.
 const BREAKER: f64 = 100.0;
 const KEYED_LIMIT: f64 = 54.0;
+const PICK: f64 = 150.0;
+const STACK: f64 = 3_000.0;
 /// Addresses that are seen by turns.
 const KEYS: usize = 1_000;
 const LONG: Duration = Duration::from_secs(10);
@@ -35,6 +38,11 @@ pub(crate) async fn run() -> Result<()> {
     limits.say(&told("breaker and deadline around a ready call", nanos), nanos, Limit::AtMost(BREAKER))?;
     let nanos = keyed_limit();
     limits.say(&told("keyed limit, of a thousand keys", nanos), nanos, Limit::AtMost(KEYED_LIMIT))?;
+    let nanos = outbound::pick()?;
+    limits.say(&told("pick among 100 instances", nanos), nanos, Limit::AtMost(PICK))?;
+    let (nanos, bare) = outbound::stack().await?;
+    let stack = format!("the whole way to another service, beside {:.1} us for the call", bare / 1e3);
+    limits.say(&told(&stack, nanos), nanos, Limit::AtMost(STACK))?;
     say(&told("retry budget, a first attempt", first_attempt()))?;
     say(&told("retry budget, asked for a retry", retry()))?;
     say(&told("load limit, enter and finish", load_limit()))?;

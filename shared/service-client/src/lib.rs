@@ -23,6 +23,8 @@ mod told;
 mod passed_on;
 mod timeout;
 mod error;
+#[doc(hidden)]
+pub mod measuring;
 
 use std::error::Error;
 
