@@ -4,6 +4,7 @@
 mod bare_proxy;
 mod connection;
 mod database;
+mod faults;
 mod figures;
 mod gateway;
 mod getuser;
@@ -12,10 +13,15 @@ mod house;
 mod load;
 mod minimal;
 mod neighbours;
+mod open_loop;
+mod overload;
+mod place;
 mod process;
 mod server;
+mod slow_proxy;
 mod start;
 mod stuffing;
+mod town;
 mod visitor;
 
 use std::process::ExitCode;
@@ -50,6 +56,10 @@ enum Bench {
     Start,
     /// Whether a login at an account that there is takes longer than at none.
     Stuffing,
+    /// What callers see when instances of a service die, stop or become slow under load.
+    Faults(faults::Settings),
+    /// Half to ten times what the platform can do: what it answers, how it refuses, what memory it takes.
+    Overload(overload::Settings),
     /// A service that is measured, or needed by one that is.
     #[command(hide = true)]
     UserService,
@@ -73,6 +83,8 @@ fn main() -> Result<ExitCode> {
         Bench::Getuser => block_on(getuser::run()),
         Bench::Start => block_on(start::run()),
         Bench::Stuffing => block_on(stuffing::run()),
+        Bench::Faults(settings) => block_on(faults::run(settings)),
+        Bench::Overload(settings) => block_on(overload::run(settings)),
         Bench::Gateway => block_on(gateway::run()),
         Bench::AuthService => Ok(chassis::run("auth-service", [], auth_service::build)),
         Bench::ApiGateway => Ok(chassis::run("api-gateway", [], api_gateway::build)),

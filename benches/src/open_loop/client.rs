@@ -101,7 +101,8 @@ impl Client {
 
 /// After how long a refused request may come again.
 fn retry_after(answer: &Response<()>) -> Option<Duration> {
-    let is_refusal = matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    let is_refusal =
+        matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     let told = answer.headers().get(RETRY_AFTER).filter(|_| is_refusal)?;
     told.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
