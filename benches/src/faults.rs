@@ -12,7 +12,7 @@ use runtime::Env;
 use tokio::time::{Instant, sleep_until};
 
 use crate::figures::{Limit, Limits, say};
-use crate::open_loop::{Client, End, Load, Part, Timeline};
+use crate::open_loop::{Client, End, Load, Timeline};
 use crate::slow_proxy::Pace;
 use crate::town::{Instance, Town};
 use crate::visitor::read_account;
@@ -30,7 +30,7 @@ pub(crate) struct Settings {
 enum Case {
     /// One of two instances ends as by `kill -9` and stays away.
     Killed,
-    /// One of two does nothing more, and goes on 10 seconds later.
+    /// One of two does nothing more, and goes on 20 seconds later.
     Paused,
     /// The answers of one of two come in drops.
     Dripping,
@@ -99,7 +99,9 @@ impl Case {
     fn healed(self) -> Option<Duration> {
         match self {
             Self::Killed | Self::Dripping | Self::Lagging => None,
-            Self::Paused | Self::Gone => Some(FAULT + Duration::from_secs(10)),
+            // Longer than the gateway waits for an answer: nothing is answered late only because it is over.
+            Self::Paused => Some(FAULT + Duration::from_secs(20)),
+            Self::Gone => Some(FAULT + Duration::from_secs(10)),
             Self::Slow => Some(FAULT + Duration::from_secs(30)),
         }
     }
@@ -186,10 +188,7 @@ async fn try_out(case: Case, mut town: Town, limits: &mut Limits) -> Result<()> 
 fn judge(case: Case, timeline: &Timeline, over: Duration, amplified: f64, limits: &mut Limits) -> Result<()> {
     let (name, end) = (case.name(), case.span());
     let well = timeline.part(WARM, FAULT);
-    say(&format!("{name}: {}", seconds(timeline, end)))?;
-    let fault = timeline.part(FAULT, case.healed().unwrap_or(end));
-    let told = format!("{name}: of {} while it lasted failed: {}", fault.begun(), fault.failures());
-    say(&told)?;
+    tell(case, timeline)?;
     let is_failure = |end| end != End::Answered;
     if !case.is_whole() {
         let detected = timeline.part(FAULT + DETECTED, end);
@@ -214,8 +213,17 @@ fn judge(case: Case, timeline: &Timeline, over: Duration, amplified: f64, limits
     Ok(limits.say(&told, later.kept_up(), KEPT_UP)?)
 }
 
-/// How many answers came in each second.
-fn seconds(timeline: &Timeline, span: Duration) -> String {
-    let answers = timeline.seconds(span).map(|second: Part<'_>| second.answers().to_string());
-    format!("answers in each second: {}", answers.collect::<Vec<_>>().join(" "))
+/// Says how it went, second by second.
+fn tell(case: Case, timeline: &Timeline) -> Result<()> {
+    let (name, end) = (case.name(), case.span());
+    let answers = timeline.seconds(end).map(|second| second.answers().to_string());
+    say(&format!("{name}: answers in each second: {}", answers.collect::<Vec<_>>().join(" ")))?;
+    let times = timeline.seconds(end).map(|second| format!("{:.0}", second.p99(End::Answered)));
+    let told = times.collect::<Vec<_>>().join(" ");
+    say(&format!("{name}: p99 in ms of those that began in each second: {told}"))?;
+    let fault = timeline.part(FAULT, case.healed().unwrap_or(end));
+    let (begun, failed, refused) = (fault.begun(), fault.failures(), fault.p99(End::Refused));
+    let told =
+        format!("{name}: of {begun} while it lasted failed: {failed}; p99 of refusals {refused:.1} ms");
+    Ok(say(&told)?)
 }

@@ -24,8 +24,8 @@ use self::schedule::Schedule;
 pub(crate) use self::timeline::{End, Part, Record, Timeline};
 use crate::load::all_at_once;
 
-/// As many as one address may have connections to the gateway, and some left for whoever looks on.
-const MOST_IN_FLIGHT: u32 = 900;
+/// As many as 300 in each second are in 15, and less than the connections that the gateway lets one address have here.
+const MOST_IN_FLIGHT: u32 = 4_500;
 
 /// A request as it is sent again and again.
 pub(crate) type Asked = Request<Full<Bytes>>;

@@ -62,11 +62,7 @@ impl Process {
 
     /// The processor time that it has had.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id))?;
-        let (_, behind_name) = stat.rsplit_once(')').context("no name in /proc/PID/stat")?;
-        let times = behind_name.split_whitespace().skip(USER_TIME).take(2);
-        let ticks = times.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
-        Ok(TICK * ticks)
+        cpu(&self.id.to_string())
     }
 
     /// Its memory that is in RAM, in MB.
@@ -96,4 +92,17 @@ impl Process {
         ensure!(ended.success(), "process {} ended with {ended}", self.id);
         Ok(())
     }
+}
+
+/// The processor time that this program has had.
+pub(crate) fn own_cpu() -> Result<Duration> {
+    cpu("self")
+}
+
+fn cpu(process: &str) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let (_, behind_name) = stat.rsplit_once(')').context("no name in /proc/PID/stat")?;
+    let times = behind_name.split_whitespace().skip(USER_TIME).take(2);
+    let ticks = times.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+    Ok(TICK * ticks)
 }

@@ -32,7 +32,7 @@ const ASKING: Duration = Duration::from_millis(20);
 /// For what an instance tells of itself, also on a machine that has much to do.
 const TELLS_WITHIN: Duration = Duration::from_secs(5);
 /// The gateway lets one address have a tenth of its connections, and all the load comes from one.
-const CONNECTIONS: &str = "10000";
+const CONNECTIONS: &str = "50000";
 
 pub(crate) struct Town {
     pub(crate) env: Env,
@@ -67,6 +67,7 @@ impl Town {
         is_slowed: bool,
         more: &[(&'static str, &str)],
     ) -> Result<Self> {
+        chassis::raise_file_limit()?;
         let (binary, dir) = (binary().await?, tempfile::tempdir()?);
         let authority = LocalCa::open(&dir.path().join("authority"), &env.clock)?;
         let mut found = Vec::new();
@@ -128,6 +129,16 @@ impl Town {
             arrived += instance.arrived(&self.env).await?;
         }
         Ok(arrived)
+    }
+
+    /// How many passwords wait for a processor at the service that checks them.
+    pub(crate) async fn waiting(&self) -> Result<u64> {
+        let mut waiting = 0;
+        for instance in &self.users {
+            let (_, text) = instance.told(&self.env, "/metrics").await?;
+            waiting += sum(std::str::from_utf8(&text)?, |line| line.starts_with("flotilla_compute_waiting{"));
+        }
+        Ok(waiting)
     }
 
     pub(crate) fn instances(&self) -> impl Iterator<Item = &Instance> {
@@ -196,13 +207,17 @@ impl Instance {
 
 /// How many requests for an account these metrics know of: those that have ended, in whatever way, and those under way.
 fn requests(metrics: &str) -> u64 {
-    let is_one = |line: &&str| {
+    sum(metrics, |line| {
         line.starts_with("http_server_active_requests{")
             || line.starts_with("http_server_request_duration_seconds_count{")
                 && line.contains("http_route=\"/users/me\"")
-    };
-    let counts = metrics.lines().filter(is_one).filter_map(|line| line.rsplit(' ').next());
-    counts.filter_map(|count| count.parse::<u64>().ok()).sum()
+    })
+}
+
+/// What the lines that are meant say together.
+fn sum(metrics: &str, is_meant: impl Fn(&str) -> bool) -> u64 {
+    let lines = metrics.lines().filter(|line| is_meant(line));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
 #[cfg(test)]
