@@ -98,3 +98,77 @@ pub(crate) async fn capacity(
     let answered: u32 = all_at_once(env, callers).await?.iter().sum();
     Ok(f64::from(answered) / began.elapsed().as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    const REFUSAL: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A load of one second on a service that says `first` to what comes within it, and answers later; each after `pause`.
+    async fn driven(per_second: f64, first: &'static str, pause: Duration) -> Timeline {
+        let began = Instant::now();
+        let env = Env::system(1);
+        let mut service = env.net.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let addr = service.local_addr().unwrap();
+        let tasks = env.tasks.clone();
+        env.tasks.spawn("service", async move {
+            while let Ok((mut io, _)) = service.accept().await {
+                tasks.spawn("connection", async move {
+                    let mut request = [0; 1_024];
+                    while io.read(&mut request).await.is_ok_and(|read| read > 0) {
+                        let answer = if began.elapsed() < SECOND { first } else { ANSWER };
+                        sleep(pause).await;
+                        // Whoever asked may have lost patience.
+                        drop(io.write_all(answer.as_bytes()).await);
+                    }
+                });
+            }
+        });
+        let request = Request::get("/").body(Full::default()).unwrap();
+        let load = Load { requests: vec![request], per_second, span: SECOND, retries: 1, seed: 3 };
+        load.drive(&Arc::new(Client::new(&env, addr)), began).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_begin_at_their_time_though_none_has_been_answered() {
+        let timeline = driven(20.0, ANSWER, 3 * SECOND).await;
+        let all = timeline.part(Duration::ZERO, SECOND);
+        let expected = Schedule::new(3, 20.0, SECOND).count();
+        assert_eq!((all.begun(), all.count(|end| end == End::Answered)), (expected, expected));
+        assert!(all.p99(End::Answered) < 3_100.0, "{}", all.p99(End::Answered));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_request_takes_counts_from_when_it_was_to_begin_through_all_attempts() {
+        let timeline = driven(5.0, REFUSAL, Duration::from_millis(100)).await;
+        let all = timeline.part(Duration::ZERO, SECOND);
+        assert_eq!(all.failures(), "none");
+        assert_eq!(timeline.attempts() as usize, 2 * all.begun());
+        // Two answers, and the time after which to come again.
+        assert!(all.median(End::Answered) >= 1_200.0, "{}", all.median(End::Answered));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_never_answers_is_not_waited_for_longer_than_people_do() {
+        let timeline = driven(5.0, ANSWER, 60 * SECOND).await;
+        let all = timeline.part(Duration::ZERO, SECOND);
+        assert_eq!(all.failures(), format!("{} Late", all.begun()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_finds_too_many_under_way_counts_as_failed() {
+        let timeline = driven(f64::from(MOST_IN_FLIGHT) + 1_000.0, ANSWER, 10 * SECOND).await;
+        let all = timeline.part(Duration::ZERO, SECOND);
+        let answered = all.count(|end| end == End::Answered);
+        assert!(answered <= MOST_IN_FLIGHT as usize && answered < all.begun(), "{answered}");
+        assert_eq!(all.failures(), format!("{} NotBegun", all.begun() - answered));
+    }
+}
