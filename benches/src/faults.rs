@@ -99,7 +99,7 @@ impl Case {
     fn healed(self) -> Option<Duration> {
         match self {
             Self::Killed | Self::Dripping | Self::Lagging => None,
-            // Longer than the gateway waits for an answer: nothing is answered late only because it is over.
+            // Longer than clients wait: nothing is answered only because it is over.
             Self::Paused => Some(FAULT + Duration::from_secs(20)),
             Self::Gone => Some(FAULT + Duration::from_secs(10)),
             Self::Slow => Some(FAULT + Duration::from_secs(30)),
@@ -187,7 +187,6 @@ async fn try_out(case: Case, mut town: Town, limits: &mut Limits) -> Result<()> 
 /// Says what it was like beside what it may be. The fault, or the return from it, was complete at `over`.
 fn judge(case: Case, timeline: &Timeline, over: Duration, amplified: f64, limits: &mut Limits) -> Result<()> {
     let (name, end) = (case.name(), case.span());
-    let well = timeline.part(WARM, FAULT);
     tell(case, timeline)?;
     let is_failure = |end| end != End::Answered;
     if !case.is_whole() {
@@ -197,8 +196,7 @@ fn judge(case: Case, timeline: &Timeline, over: Duration, amplified: f64, limits
         limits.say(&told, failed as f64, FAILED)?;
     }
     let since = if case.is_whole() { over } else { FAULT };
-    let (before, after) =
-        (well.p99(End::Answered), timeline.part(since + QUICK_AGAIN, end).p99(End::Answered));
+    let (before, after) = (timeline.usual_p99(WARM, FAULT), timeline.usual_p99(since + QUICK_AGAIN, end));
     let told = format!("{name}: p99 before {before:.1} ms, {QUICK_AGAIN:?} later {after:.1} ms, times");
     limits.say(&format!("{told} {:.2}", after / before), after / before, P99_TIMES)?;
     let most = if case.is_whole() { AMPLIFIED_WHOLLY } else { AMPLIFIED_PARTLY };
@@ -216,9 +214,10 @@ fn judge(case: Case, timeline: &Timeline, over: Duration, amplified: f64, limits
 /// Says how it went, second by second.
 fn tell(case: Case, timeline: &Timeline) -> Result<()> {
     let (name, end) = (case.name(), case.span());
-    let answers = timeline.seconds(end).map(|second| second.answers().to_string());
+    let answers = timeline.seconds(Duration::ZERO, end).map(|second| second.answers().to_string());
     say(&format!("{name}: answers in each second: {}", answers.collect::<Vec<_>>().join(" ")))?;
-    let times = timeline.seconds(end).map(|second| format!("{:.0}", second.p99(End::Answered)));
+    let times =
+        timeline.seconds(Duration::ZERO, end).map(|second| format!("{:.0}", second.p99(End::Answered)));
     let told = times.collect::<Vec<_>>().join(" ");
     say(&format!("{name}: p99 in ms of those that began in each second: {told}"))?;
     let fault = timeline.part(FAULT, case.healed().unwrap_or(end));

@@ -26,7 +26,7 @@ mod visitor;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
 // As in the platform's own binary.
@@ -96,6 +96,12 @@ fn main() -> Result<ExitCode> {
 
 fn block_on(work: impl Future<Output = Result<()>>) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(work)?;
+    runtime.block_on(async {
+        tokio::select! {
+            done = work => done,
+            // What it started ends with it, also what is stopped and would not hear of it.
+            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        }
+    })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -24,7 +24,7 @@ use self::schedule::Schedule;
 pub(crate) use self::timeline::{End, Part, Record, Timeline};
 use crate::load::all_at_once;
 
-/// As many as 300 in each second are in 15, and less than the connections that the gateway lets one address have here.
+/// As many as begin while their clients are patient when 300 do in each second, and less than the connections that the gateway lets one address have here.
 const MOST_IN_FLIGHT: u32 = 4_500;
 
 /// A request as it is sent again and again.

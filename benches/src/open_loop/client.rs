@@ -16,7 +16,7 @@ use super::{Asked, End};
 
 type Connection = SendRequest<Full<Bytes>>;
 
-/// Longer than the gateway takes to give up, so that it is its answer that is measured.
+/// Longer than most people wait. The gateway waits for 30 seconds where a route does not say otherwise.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// A connection that was closed while it was idle is nobody's fault; one after the other is.
 const MOST_CONNECTIONS_TRIED: usize = 3;

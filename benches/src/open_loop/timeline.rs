@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::figures::median;
+
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -63,10 +65,16 @@ impl Timeline {
         Part { records: &self.0[place(from)..place(until)], all: &self.0, from, until }
     }
 
-    /// The seconds of a load of `span`, one after the other.
-    pub(crate) fn seconds(&self, span: Duration) -> impl Iterator<Item = Part<'_>> {
-        let second = |nth| self.part(Duration::from_secs(nth), Duration::from_secs(nth + 1));
-        (0..span.as_secs()).map(second)
+    /// The whole seconds from one moment to another, one after the other.
+    pub(crate) fn seconds(&self, from: Duration, until: Duration) -> impl Iterator<Item = Part<'_>> {
+        let moment = move |nth| from + Duration::from_secs(nth);
+        (0..until.saturating_sub(from).as_secs()).map(move |nth| self.part(moment(nth), moment(nth + 1)))
+    }
+
+    /// What the p99 of answers is in most seconds, in milliseconds: one in which the machine did something else does not
+    /// count. Not a number when most have no answers.
+    pub(crate) fn usual_p99(&self, from: Duration, until: Duration) -> f64 {
+        median(self.seconds(from, until).map(|second| second.p99(End::Answered)).collect())
     }
 }
 
@@ -141,8 +149,10 @@ mod tests {
     fn a_request_belongs_to_when_it_was_to_begin_and_its_answer_to_when_it_came() {
         let records = [record(1_000, 10, End::Answered), record(900, 1_200, End::Answered)];
         let timeline = Timeline::new(records.to_vec());
-        let begun: Vec<usize> = timeline.seconds(3 * SECOND).map(|second| second.begun()).collect();
-        let answers: Vec<usize> = timeline.seconds(3 * SECOND).map(|second| second.answers()).collect();
+        let begun: Vec<usize> =
+            timeline.seconds(Duration::ZERO, 3 * SECOND).map(|second| second.begun()).collect();
+        let answers: Vec<usize> =
+            timeline.seconds(Duration::ZERO, 3 * SECOND).map(|second| second.answers()).collect();
         assert_eq!((begun, answers), (vec![1, 1, 0], vec![0, 1, 1]));
     }
 
@@ -155,5 +165,17 @@ mod tests {
         assert_eq!((part.p99(End::Answered), part.median(End::Answered)), (99.0, 50.0));
         assert!(part.p99(End::Refused).is_nan());
         assert_eq!(part.failures(), "1 Late");
+    }
+
+    #[test]
+    fn one_bad_second_is_not_what_is_usual_and_seconds_without_answers_are_worse_than_any() {
+        let of_seconds = |ends: [(u64, End); 4]| {
+            let records = (0..).zip(ends).map(|(nth, (took, end))| record(nth * 1_000, took, end));
+            Timeline::new(records.collect()).usual_p99(Duration::ZERO, 4 * SECOND)
+        };
+        let answered = |took| (took, End::Answered);
+        assert_eq!(of_seconds([answered(5), answered(900), answered(6), answered(5)]), 6.0);
+        let silent = (20, End::Refused);
+        assert!(of_seconds([answered(5), silent, silent, answered(5)]).is_nan());
     }
 }
