@@ -39,8 +39,9 @@ impl Limits {
     /// Prints a line that ends with `figure`, in the words of `told`, and its limit.
     pub(crate) fn say(&mut self, told: &str, figure: f64, limit: Limit) -> io::Result<()> {
         let line = format!("{told} ({limit})");
-        say(&line)?;
-        if !limit.is_kept_by(figure) {
+        let is_kept = limit.is_kept_by(figure);
+        say(&format!("{line}: {}", if is_kept { "PASS" } else { "FAIL" }))?;
+        if !is_kept {
             self.missed.push(line);
         }
         Ok(())

@@ -2,7 +2,6 @@
 //! process of its own, made from this program; the callers are here. And what the check of a known token takes.
 
 use std::env::current_exe;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,14 +10,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use hyper::StatusCode;
 use runtime::Env;
-use secrecy::ExposeSecret as _;
-use service_auth::{Claims, Issuer, KeySet, LocalCa, Pem, SigningKey, SpiffeId, TokenVerifier};
+use service_auth::{Claims, Issuer, KeySet, LocalCa, SigningKey, TokenVerifier};
 use tokio::process::Command;
 use tokio::time::Instant;
-use types::{Id, Role, ServiceName};
+use types::{Id, Role};
 
 use crate::figures::{Limit, Limits, median, say};
 use crate::load::all_at_once;
+use crate::place::{AUTH, GATEWAY, Place, USERS, free_port};
 use crate::process::Process;
 use crate::visitor::Visitor;
 
@@ -35,10 +34,6 @@ const NO_LIMIT: &str = "1000000";
 /// As many users as one instance sees in a while.
 const TOKENS: usize = 1_000;
 const CHECKS: usize = 2_000_000;
-
-const USERS: ServiceName = ServiceName::new("user-service");
-const AUTH: ServiceName = ServiceName::new("auth-service");
-const GATEWAY: ServiceName = ServiceName::new("api-gateway");
 
 pub(crate) async fn run() -> Result<()> {
     let env = Env::system(1);
@@ -141,15 +136,6 @@ struct Town {
     public: SocketAddr,
 }
 
-struct Place {
-    name: ServiceName,
-    http: u16,
-    grpc: u16,
-    cert: PathBuf,
-    key: PathBuf,
-    ca: PathBuf,
-}
-
 struct Processes {
     _users: Process,
     _auth: Process,
@@ -161,7 +147,8 @@ impl Town {
         let authority = LocalCa::open(&dir.join("authority"), &env.clock)?;
         let mut places = Vec::new();
         for name in [USERS, AUTH, GATEWAY] {
-            places.push(Place::new(&env, name, dir, &authority).await?);
+            let own = dir.join(name.as_str());
+            places.push(Place::new(&env, name, &own, &authority).await?);
         }
         let [users, auth, gateway] = <[Place; 3]>::try_from(places).ok().context("there are three")?;
         let public = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(&env).await?));
@@ -193,14 +180,8 @@ impl Town {
     fn command(&self, place: &Place) -> Result<Command> {
         let mut command = Command::new(current_exe()?);
         command.arg(place.name.as_str()).stderr(Stdio::piped()).env_clear();
-        command
-            .env("TLS_CERT_FILE", &place.cert)
-            .env("TLS_KEY_FILE", &place.key)
-            .env("TLS_CA_FILE", &place.ca);
-        command.env("BIND_ADDRESS", "127.0.0.1").env("DRAIN_DELAY", "0s").env("ADMIN_PORT", "0");
-        command.env("HTTP_PORT", place.http.to_string()).env("GRPC_PORT", place.grpc.to_string());
-        let at = |place: &Place| format!("{}=127.0.0.1:{}:{}", place.name, place.http, place.grpc);
-        command.env("SERVICES_STATIC", format!("{},{}", at(&self.users), at(&self.auth)));
+        command.envs(place.settings()).env("DRAIN_DELAY", "0s");
+        command.env("SERVICES_STATIC", format!("{},{}", self.users.listed(), self.auth.listed()));
         Ok(command)
     }
 
@@ -227,31 +208,6 @@ impl Town {
         visitor.register().await?;
         visitor.log_in().await
     }
-}
-
-impl Place {
-    async fn new(env: &Env, name: ServiceName, dir: &Path, authority: &LocalCa) -> Result<Self> {
-        let id = SpiffeId::service(authority.trust_domain(), &name);
-        let Pem { chain, key } = authority.issue(&id, LocalCa::LEAF_VALIDITY)?;
-        let dir = dir.join(name.as_str());
-        fs::create_dir_all(&dir)?;
-        let files = [
-            ("tls.crt", chain.as_str()),
-            ("tls.key", key.expose_secret()),
-            ("ca.crt", authority.roots_pem()),
-        ];
-        let [cert, key, ca] = files.map(|(file, text)| (dir.join(file), text));
-        for (path, text) in [&cert, &key, &ca] {
-            fs::write(path, text)?;
-        }
-        let (http, grpc) = (free_port(env).await?, free_port(env).await?);
-        Ok(Self { name, http, grpc, cert: cert.0, key: key.0, ca: ca.0 })
-    }
-}
-
-/// One that was free just now: each must know where the others will be before they are there.
-async fn free_port(env: &Env) -> Result<u16> {
-    Ok(env.net.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?.local_addr()?.port())
 }
 
 /// A proxy to be measured.

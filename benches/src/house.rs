@@ -61,7 +61,7 @@ fn public(line: &str) -> Option<SocketAddr> {
 }
 
 /// The program that `cargo run --release` starts, built as that does.
-async fn binary() -> Result<PathBuf> {
+pub(crate) async fn binary() -> Result<PathBuf> {
     let cargo = variable("CARGO")?;
     let built = Command::new(cargo).args(["build", "--release", "--package=flotilla"]).status().await?;
     ensure!(built.success(), "flotilla cannot be built");

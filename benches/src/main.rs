@@ -4,6 +4,7 @@
 mod bare_proxy;
 mod connection;
 mod database;
+mod faults;
 mod figures;
 mod gateway;
 mod getuser;
@@ -12,17 +13,22 @@ mod house;
 mod load;
 mod minimal;
 mod neighbours;
+mod open_loop;
 mod outbound;
+mod overload;
+mod place;
 mod process;
 mod resilience;
 mod server;
+mod slow_proxy;
 mod start;
 mod stuffing;
+mod town;
 mod visitor;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
 // As in the platform's own binary.
@@ -54,6 +60,10 @@ enum Bench {
     Stuffing,
     /// What the circuit breaker, the limits and the retry budget cost a call that nothing is wrong with.
     Resilience,
+    /// What callers see when instances of a service die, stop or become slow under load.
+    Faults(faults::Settings),
+    /// Half to ten times what the platform can do: what it answers, how it refuses, what memory it takes.
+    Overload(overload::Settings),
     /// A service that is measured, or needed by one that is.
     #[command(hide = true)]
     UserService,
@@ -78,6 +88,8 @@ fn main() -> Result<ExitCode> {
         Bench::Start => block_on(start::run()),
         Bench::Resilience => block_on(resilience::run()),
         Bench::Stuffing => block_on(stuffing::run()),
+        Bench::Faults(settings) => block_on(faults::run(settings)),
+        Bench::Overload(settings) => block_on(overload::run(settings)),
         Bench::Gateway => block_on(gateway::run()),
         Bench::AuthService => Ok(chassis::run("auth-service", [], auth_service::build)),
         Bench::ApiGateway => Ok(chassis::run("api-gateway", [], api_gateway::build)),
@@ -89,6 +101,12 @@ fn main() -> Result<ExitCode> {
 
 fn block_on(work: impl Future<Output = Result<()>>) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(work)?;
+    runtime.block_on(async {
+        tokio::select! {
+            done = work => done,
+            // What it started ends with it, also what is stopped and would not hear of it.
+            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        }
+    })?;
     Ok(ExitCode::SUCCESS)
 }

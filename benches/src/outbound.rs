@@ -64,7 +64,7 @@ pub(crate) async fn stack() -> Result<(f64, f64)> {
         Ok(Identity::from_pem(&pem, ca.roots_pem(), &env.clock)?)
     };
     let (caller, callee) = (identity("api-gateway")?, identity("user-service")?);
-    env.tasks.spawn("the callee", serve(accepted, callee));
+    env.tasks.spawn("the callee", serve(env.clone(), accepted, callee));
     let registry = Registry::default();
     let _registered = registry.register(&SHOP, endpoint(1));
     let discovery: Arc<dyn Discover> = Arc::new(registry);
@@ -115,12 +115,12 @@ async fn connect(env: &Env, caller: &Identity) -> Result<SendRequest<Body>> {
     Ok(sender)
 }
 
-async fn serve(mut accepted: mpsc::Receiver<Io>, callee: Identity) {
-    let mut connections = tokio::task::JoinSet::new();
+async fn serve(env: Env, mut accepted: mpsc::Receiver<Io>, callee: Identity) {
     while let Some(io) = accepted.recv().await {
         let Ok(secured) = callee.accept(io, Alpn::H2).await else { continue };
         let http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-        connections.spawn(http2.serve_connection(TokioIo::new(secured.io), service_fn(answer)));
+        let connection = http2.serve_connection(TokioIo::new(secured.io), service_fn(answer));
+        env.tasks.spawn("a connection of the callee", async { drop(connection.await) });
     }
 }
 

@@ -53,13 +53,16 @@ impl Process {
         Ok((Self { child, id }, found))
     }
 
+    /// Starts `command`, whose output goes where it says.
+    pub(crate) fn spawn(mut command: Command) -> Result<Self> {
+        let child = command.stdin(Stdio::null()).kill_on_drop(true).spawn()?;
+        let id = child.id().context("it has just been started")?;
+        Ok(Self { child, id })
+    }
+
     /// The processor time that it has had.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id))?;
-        let (_, behind_name) = stat.rsplit_once(')').context("no name in /proc/PID/stat")?;
-        let times = behind_name.split_whitespace().skip(USER_TIME).take(2);
-        let ticks = times.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
-        Ok(TICK * ticks)
+        cpu(&self.id.to_string())
     }
 
     /// Its memory that is in RAM, in MB.
@@ -70,12 +73,36 @@ impl Process {
         Ok(kib.parse::<f64>()? * 1_024.0 / 1e6)
     }
 
+    /// Ends it as a crash does.
+    pub(crate) async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Sends it the signal of that `name`, such as `STOP`.
+    pub(crate) async fn signal(&self, name: &str) -> Result<()> {
+        let told = Command::new("kill").args(["-s", name, &self.id.to_string()]).status().await?;
+        ensure!(told.success(), "process {} cannot be sent {name}", self.id);
+        Ok(())
+    }
+
     /// Ends it as an operator does.
     pub(crate) async fn end(mut self) -> Result<()> {
-        let told = Command::new("kill").arg(self.id.to_string()).status().await?;
-        ensure!(told.success(), "process {} cannot be told to end", self.id);
+        self.signal("TERM").await?;
         let ended = self.child.wait().await?;
         ensure!(ended.success(), "process {} ended with {ended}", self.id);
         Ok(())
     }
+}
+
+/// The processor time that this program has had.
+pub(crate) fn own_cpu() -> Result<Duration> {
+    cpu("self")
+}
+
+fn cpu(process: &str) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let (_, behind_name) = stat.rsplit_once(')').context("no name in /proc/PID/stat")?;
+    let times = behind_name.split_whitespace().skip(USER_TIME).take(2);
+    let ticks = times.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+    Ok(TICK * ticks)
 }

@@ -35,7 +35,12 @@ impl Visitor {
 
     /// Makes Ada's account, as soon as the platform is ready for that.
     pub(crate) async fn register(&mut self) -> Result<()> {
-        let (began, body) = (Instant::now(), json!({"email": ADA, "name": "Ada", "password": PASSWORD}));
+        self.register_as(ADA).await
+    }
+
+    /// Makes the account of `email`, as soon as the platform is ready for that.
+    pub(crate) async fn register_as(&mut self, email: &str) -> Result<()> {
+        let (began, body) = (Instant::now(), json!({"email": email, "name": "Ada", "password": PASSWORD}));
         while self.post("/auth/register", &body).await?.0 != StatusCode::CREATED {
             ensure!(began.elapsed() < READY_WITHIN, "nobody can be registered");
             sleep(ASKING).await;
@@ -59,14 +64,16 @@ impl Visitor {
 
     /// Reads the account that `bearer` is for.
     pub(crate) async fn me(&mut self, bearer: &str) -> Result<StatusCode> {
-        let request = Request::get("/users/me").header(HOST, "localhost").header(AUTHORIZATION, bearer);
-        Ok(self.send(request.body(Full::default())?).await?.0)
+        Ok(self.send(read_account(bearer)?).await?.0)
+    }
+
+    /// What is at `path`, for everybody.
+    pub(crate) async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes)> {
+        self.send(Request::get(path).header(HOST, "localhost").body(Full::default())?).await
     }
 
     async fn post(&mut self, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
-        let request = Request::builder().method(Method::POST).uri(path).header(HOST, "localhost");
-        let request = request.header(CONTENT_TYPE, "application/json").body(Full::from(body.to_string()))?;
-        let (status, body) = self.send(request).await?;
+        let (status, body) = self.send(posted(path, body)?).await?;
         Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
     }
 
@@ -76,4 +83,20 @@ impl Visitor {
         let status = response.status();
         Ok((status, response.into_body().collect().await?.to_bytes()))
     }
+}
+
+/// The request for the account that `bearer` is for.
+pub(crate) fn read_account(bearer: &str) -> Result<Request<Full<Bytes>>> {
+    let request = Request::get("/users/me").header(HOST, "localhost").header(AUTHORIZATION, bearer);
+    Ok(request.body(Full::default())?)
+}
+
+/// The request by which `email` logs in.
+pub(crate) fn log_in(email: &str) -> Result<Request<Full<Bytes>>> {
+    posted("/auth/login", &json!({"email": email, "password": PASSWORD}))
+}
+
+fn posted(path: &str, body: &Value) -> Result<Request<Full<Bytes>>> {
+    let request = Request::builder().method(Method::POST).uri(path).header(HOST, "localhost");
+    Ok(request.header(CONTENT_TYPE, "application/json").body(Full::from(body.to_string()))?)
 }
