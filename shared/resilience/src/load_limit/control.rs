@@ -113,6 +113,12 @@ impl Control {
         }
     }
 
+    pub(super) fn end_late_probe(&mut self) {
+        if self.probe.as_ref().is_some_and(Probe::is_late) {
+            self.end_probe();
+        }
+    }
+
     fn decide(&mut self, window: &Window) {
         let load = window.load();
         let is_busy = window.busy * 2 >= window.samples;
