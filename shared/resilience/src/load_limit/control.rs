@@ -47,7 +47,7 @@ pub(super) struct Load {
 }
 
 /// So much longer than unloaded is no queue yet: chance alone makes such a difference.
-pub(super) const TOLERANCE: f64 = 1.25;
+const TOLERANCE: f64 = 1.25;
 
 impl Control {
     /// Fewer tell too little.
@@ -67,6 +67,7 @@ impl Control {
     const WEIGHT: f64 = 0.25;
 
     pub(super) fn new(config: LoadLimitConfig) -> Self {
+        let config = LoadLimitConfig { least: config.least.min(config.most), ..config };
         let now = Instant::now();
         let limit = f64::from(config.first.clamp(config.least, config.most));
         Self {
