@@ -155,9 +155,13 @@ pub struct Stack {
     pub health: Health,
 }
 
-/// The inbound stack of one listener, and the cap on what it passes on. Clones are the same.
+/// The inbound stack of one listener. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct Inbound(Arc<Stack>, Option<LoadLimit>);
+pub struct Inbound {
+    stack: Arc<Stack>,
+    /// On what a raw handler passes on.
+    cap: Option<LoadLimit>,
+}
 
 /// Who is at the other end of a connection.
 #[derive(Debug)]
@@ -187,7 +191,7 @@ impl Inbound {
             Handler::Routes(router) => (Handler::Routes(limited(router)), None),
             Handler::Raw(raw) => (Handler::Raw(raw), sheds.then(|| bounds.cap())),
         };
-        Self(Arc::new(Stack { handler, ..stack }), cap)
+        Self { stack: Arc::new(Stack { handler, ..stack }), cap }
     }
 
     /// Answers a request.
@@ -197,7 +201,7 @@ impl Inbound {
         place: Place<'_>,
         request: Request<Incoming>,
     ) -> Response<Answer> {
-        let Stack { kind, handler, bounds, env, red, health, .. } = &*self.0;
+        let Stack { kind, handler, bounds, env, red, health, .. } = &*self.stack;
         let trusted = client.peer.is_some();
         let id = RequestId::of(request.headers(), trusted, &env.ids);
         let trace = trace_of(request.headers(), trusted, env);
@@ -222,7 +226,7 @@ impl Inbound {
         trace: TraceContext,
         route: Route,
     ) -> Result<Response, Problem> {
-        let stack = &*self.0;
+        let stack = &*self.stack;
         if let Place::Refused(violation) = place {
             return Err(violation.problem());
         }
@@ -232,7 +236,7 @@ impl Inbound {
         let router = match &stack.handler {
             Handler::Routes(router) => router,
             Handler::Raw(raw) => {
-                let cap = self.1.as_ref();
+                let cap = self.cap.as_ref();
                 let _under_way = cap
                     .map(|cap| load::enter(cap, Priority::Users, &stack.red).map_err(load::problem))
                     .transpose()?;

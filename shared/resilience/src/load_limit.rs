@@ -163,7 +163,7 @@ impl LoadLimit {
     /// [`Shed`]: as much is under way as one of this priority may find.
     pub fn try_enter(&self, priority: Priority) -> Result<Admitted, Shed> {
         let shared = &*self.0;
-        let shed = |_taken| Shed { retry_after: Shed::PAUSE };
+        let shed = |_taken| self.shed();
         let allowed = shared.allowed.load(Ordering::Relaxed);
         let of_cap = share(priority.of_cap(), shared.config.most);
         let of_limit = priority.of_limit().map_or(u32::MAX, |of_limit| share(of_limit, allowed));
@@ -187,6 +187,16 @@ impl LoadLimit {
         self.0.in_flight.load(Ordering::Relaxed)
     }
 
+    fn shed(&self) -> Shed {
+        if self.0.is_probing.load(Ordering::Acquire) {
+            // Where everything hangs, nobody who leaves would end the probe.
+            let mut control = self.0.control();
+            control.end_late_probe();
+            self.0.publish(&control);
+        }
+        Shed { retry_after: Shed::PAUSE }
+    }
+
     fn take_part(&self) -> Option<u32> {
         let mut control = self.0.control();
         control.take_part(self.in_flight())
@@ -206,6 +216,11 @@ impl Shared {
         }
         let mut control = self.control();
         control.leave(sample, probe, in_flight);
+        self.publish(&control);
+    }
+
+    /// Tells those who do not take the lock.
+    fn publish(&self, control: &Control) {
         self.allowed.store(control.allowed(), Ordering::Relaxed);
         self.is_probing.store(control.is_probing(), Ordering::Release);
     }

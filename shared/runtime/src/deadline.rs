@@ -1,4 +1,6 @@
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -37,6 +39,11 @@ impl Deadline {
     /// # Errors
     /// `Elapsed` when the deadline passed first; `work` is dropped then.
     pub async fn bound<F: Future>(self, work: F) -> Result<F::Output, Elapsed> {
+        let mut work = pin!(work);
+        // What is ready needs no timer, which costs more than asking first.
+        if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+            return Ok(output);
+        }
         tokio::time::timeout_at(self.0, work).await
     }
 }

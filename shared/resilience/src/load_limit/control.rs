@@ -47,7 +47,7 @@ pub(super) struct Load {
 }
 
 /// So much longer than unloaded is no queue yet: chance alone makes such a difference.
-pub(super) const TOLERANCE: f64 = 1.25;
+const TOLERANCE: f64 = 1.25;
 
 impl Control {
     /// Fewer tell too little.
@@ -67,6 +67,7 @@ impl Control {
     const WEIGHT: f64 = 0.25;
 
     pub(super) fn new(config: LoadLimitConfig) -> Self {
+        let config = LoadLimitConfig { least: config.least.min(config.most), ..config };
         let now = Instant::now();
         let limit = f64::from(config.first.clamp(config.least, config.most));
         Self {
@@ -110,6 +111,12 @@ impl Control {
                 let window = std::mem::replace(&mut self.window, Window::begin(Instant::now()));
                 self.decide(&window);
             }
+        }
+    }
+
+    pub(super) fn end_late_probe(&mut self) {
+        if self.probe.as_ref().is_some_and(Probe::is_late) {
+            self.end_probe();
         }
     }
 

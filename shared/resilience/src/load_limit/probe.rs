@@ -100,7 +100,7 @@ impl Probe {
         in_flight: u32,
     ) -> Option<Probed> {
         self.go_on(in_flight);
-        let (enough, is_late) = (self.enough(), Instant::now() >= self.until);
+        let (enough, is_late) = (self.enough(), self.is_late());
         let (took, is_over) = match &mut self.stage {
             Stage::Waiting => (None, false),
             Stage::Counting(cohort) => {
@@ -112,6 +112,10 @@ impl Probe {
         };
         let Self { level, before, at_first, .. } = *self;
         (is_over || is_late).then_some(Probed { took, level, before, at_first })
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        Instant::now() >= self.until
     }
 
     fn go_on(&mut self, in_flight: u32) {

@@ -82,6 +82,21 @@ async fn what_hangs_does_not_hold_up_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_limit_is_not_halved_for_long_where_everything_hangs() {
+    let limit = LoadLimit::new(CONFIG);
+    let _hang: Vec<_> = (0..5).map(|_| limit.try_enter(Priority::Users).unwrap()).collect();
+    waves(&limit, Duration::from_millis(50), Outcome::Worked).await;
+    assert_eq!(
+        (limit.limit(), fill(&limit, Priority::Users).len()),
+        (4, 0),
+        "it is halved, and more hang than that"
+    );
+    advance(Duration::from_secs(60)).await;
+    assert!(limit.try_enter(Priority::Users).is_err());
+    assert_eq!(fill(&limit, Priority::Users).len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_slow_call_among_many_counts_as_no_more_than_a_few() {
     let config = LoadLimitConfig { first: 100, most: 1_000, ..CONFIG };
     let limit = LoadLimit::new(config);
