@@ -165,8 +165,8 @@ impl Shared {
     ) -> Result<(Sending<Line>, Taken), SendError> {
         loop {
             let mut sending = search.next()?;
-            let (instance, turn_by) = (&sending.instance, search.turn_by(deadline));
-            match instance.connections.get(&self.dialer, instance.addr, deadline, turn_by).await {
+            let (instance, (patience, turn_by)) = (&sending.instance, search.patience(deadline));
+            match instance.connections.get(&self.dialer, instance.addr, patience, turn_by).await {
                 Ok(open) => {
                     let taken = deadline.bound(open.take()).await.or(Err(SendError::Spent))?;
                     sending.connected();

@@ -66,10 +66,14 @@ pub(crate) struct Dialer {
 impl Dialer {
     /// It outlasts the loss of a packet, both when TCP and when TLS begins.
     const LONGEST: Duration = Duration::from_secs(3);
+    /// Where another instance may answer at once, nobody waits for packets to be sent again.
+    const WITH_OTHERS: Duration = Duration::from_millis(500);
 
-    /// How long to try one instance: half of what is left until `deadline` at most, so that there is time for another.
-    pub(crate) fn patience(deadline: Deadline) -> Duration {
-        Self::LONGEST.min(deadline.remaining() / 2)
+    /// How long to try one instance: half of what is left until `deadline` at most, so that there is time for another,
+    /// or for the same once more.
+    pub(crate) fn patience(deadline: Deadline, has_others: bool) -> Duration {
+        let longest = if has_others { Self::WITH_OTHERS } else { Self::LONGEST };
+        longest.min(deadline.remaining() / 2)
     }
 
     pub(crate) fn new(
@@ -92,16 +96,15 @@ impl Dialer {
         &self.env.random
     }
 
-    /// What `connect` gives in the time that one instance has.
-    pub(crate) async fn in_time<T>(
+    /// What `connect` gives within `budget`.
+    pub(crate) async fn within<T>(
         &self,
-        deadline: Deadline,
+        budget: Duration,
         connect: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
         if self.closing.is_cancelled() {
             return Err(ConnectError::Closed);
         }
-        let budget = Self::patience(deadline);
         let connected = Deadline::within(budget).bound(connect).await;
         connected.unwrap_or(Err(ConnectError::Slow(budget)))
     }

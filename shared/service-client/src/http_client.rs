@@ -210,7 +210,7 @@ where
             let (mut sending, place) = self.place(search, deadline).await?;
             // Without time for an answer no connection is taken from those who have it.
             timeout::millis(deadline)?;
-            match self.connection(&sending.instance, deadline, search.turn_by(deadline)).await {
+            match self.connection(&sending.instance, search.patience(deadline)).await {
                 Ok(connection) => {
                     sending.connected();
                     let lease = Lease::new(connection, Arc::clone(&sending.instance), place);
@@ -249,14 +249,13 @@ where
     async fn connection(
         &self,
         instance: &Instance<Pool<B>>,
-        deadline: Deadline,
-        turn_by: Deadline,
+        (patience, turn_by): (Duration, Deadline),
     ) -> Result<Connection<B>, ConnectError> {
         match turn_by.bound(instance.connections.turn()).await.or(Err(ConnectError::Busy))? {
             Turn::Over(connection) => Ok(connection),
             Turn::ToConnect(_handshake) => {
                 let connection = pool::connect(&self.dialer, instance.addr);
-                self.dialer.in_time(deadline, connection).await
+                self.dialer.within(patience, connection).await
             }
         }
     }

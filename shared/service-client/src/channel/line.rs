@@ -61,13 +61,13 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Line {
-    /// The connection, made by whoever comes first. If that fails, those who have waited until `turn_by` at most need
+    /// The connection, made by whoever comes first within its `patience`. If that fails, those who have waited until `turn_by` at most need
     /// not try it again.
     pub(super) async fn get(
         &self,
         dialer: &Dialer,
         addr: SocketAddr,
-        deadline: Deadline,
+        patience: Duration,
         turn_by: Deadline,
     ) -> Result<Arc<Open>, Arc<ConnectError>> {
         let failures = match self.usable() {
@@ -81,11 +81,11 @@ impl Line {
             Err(now) if now == failures => {}
             Err(_) => match self.failure() {
                 // What was too long for somebody in a hurry need not be so for this one.
-                failure if failure.came_before(Dialer::patience(deadline)) => {}
+                failure if failure.came_before(patience) => {}
                 failure => return Err(failure),
             },
         }
-        let connected = dialer.in_time(deadline, connect(dialer, addr)).await.map(Arc::new).map_err(Arc::new);
+        let connected = dialer.within(patience, connect(dialer, addr)).await.map(Arc::new).map_err(Arc::new);
         let mut state = self.state();
         match &connected {
             Ok(open) => state.open = Some(Arc::clone(open)),

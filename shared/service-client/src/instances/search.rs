@@ -133,10 +133,12 @@ impl<'a, C: Connections> Search<'a, C> {
         !self.tried.contains(&instance.addr)
     }
 
-    /// Until when to wait for a turn to connect to an instance, where others connect already. The last that is left is
-    /// waited for as long as there is time.
-    pub(crate) fn turn_by(&self, deadline: Deadline) -> Deadline {
-        if self.has_others() { deadline.at_most(Dialer::patience(deadline)) } else { deadline }
+    /// How long to connect to an instance, and until when to wait for the turn to do so where others connect already.
+    /// For its turn at the last that is left a request waits as long as there is time.
+    pub(crate) fn patience(&self, deadline: Deadline) -> (Duration, Deadline) {
+        let has_others = self.has_others();
+        let patience = Dialer::patience(deadline, has_others);
+        (patience, if has_others { deadline.at_most(patience) } else { deadline })
     }
 
     /// Whether there is any instance left besides the one that is being tried.
