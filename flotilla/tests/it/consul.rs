@@ -19,7 +19,7 @@ use crate::visitor::{Visitor, text};
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn services_find_each_other_by_consul_and_go_on_without_it() {
+async fn services_find_each_other_by_consul_go_on_without_it_and_are_not_ready_before_it_has_told_anything() {
     let Some(agent) = Agent::new().await else { return };
     let Some(mut processes) = Processes::start_with(agent.settings()).await else { return };
     let (env, visitor) = (Env::system(1), Visitor::of(processes.gateway()));
@@ -27,7 +27,7 @@ async fn services_find_each_other_by_consul_and_go_on_without_it() {
     for name in SERVICES {
         until(&env, &processes, name, (200, "ok")).await;
     }
-    have_keys(&visitor).await;
+    have_keys(&visitor, "first@example.com").await;
     walk(&visitor, "ada@example.com").await;
     let (code, status, wrong) = processes.operator(&["operations", "status"]).await;
     assert_eq!((code, status.matches("discovery ok").count()), (Some(0), 3), "{status}{wrong}");
@@ -37,6 +37,9 @@ async fn services_find_each_other_by_consul_and_go_on_without_it() {
         until(&env, &processes, name, (200, "stale")).await;
     }
     walk(&visitor, "bob@example.com").await;
+    let (_, metrics) = admin::get(&env, processes.admin("user-service"), "/metrics").await;
+    let age = metrics.lines().find_map(|line| line.strip_prefix("flotilla_discovery_age_seconds"));
+    assert!(age.is_some_and(|age| !age.ends_with("-1")), "{metrics}");
 
     agent.control("wipe").await;
     agent.control("start").await;
@@ -53,6 +56,14 @@ async fn services_find_each_other_by_consul_and_go_on_without_it() {
     Deadline::within(PATIENCE).bound(others.wait_for(|all| !all.is_empty())).await.unwrap().unwrap();
     is_answered(&newcomer).await;
     assert!(gone.borrow().is_empty(), "{gone:?}");
+
+    agent.control("stop").await;
+    processes.run("user-service").await;
+    until(&env, &processes, "user-service", (503, "failing")).await;
+    agent.control("start").await;
+    until(&env, &processes, "user-service", (200, "ok")).await;
+    have_keys(&visitor, "second@example.com").await;
+    walk(&visitor, "dora@example.com").await;
 }
 
 /// Somebody registers, logs in and reads her profile.
@@ -66,9 +77,9 @@ async fn walk(visitor: &Visitor, email: &str) {
 }
 
 /// Waits until all have the keys that access tokens are checked with, which they ask auth-service for.
-async fn have_keys(visitor: &Visitor) {
-    assert_eq!(visitor.register("first@example.com").await.unwrap().0, 201);
-    let tokens = visitor.log_in("first@example.com", PASSWORD).await.unwrap().1;
+async fn have_keys(visitor: &Visitor, email: &str) {
+    assert_eq!(visitor.register(email).await.unwrap().0, 201);
+    let tokens = visitor.log_in(email, PASSWORD).await.unwrap().1;
     let asked = async { while visitor.me(text(&tokens, "access_token")).await.unwrap().0 == 503 {} };
     Deadline::within(PATIENCE).bound(asked).await.expect("the keys arrive");
 }

@@ -91,7 +91,8 @@ impl Processes {
         self.run(name).await;
     }
 
-    async fn run(&mut self, name: &'static str) {
+    /// Starts a service, and comes back when it serves.
+    pub(crate) async fn run(&mut self, name: &'static str) {
         let place = SERVICES.iter().position(|service| *service == name).unwrap();
         let [http, grpc, admin] = self.ports[place].map(|port| port.to_string());
         let mut command = flotilla(self.dir.path(), &["run", name]);

@@ -32,7 +32,10 @@ answers_or_died() { answers || ! alive; }
 gone() { ! alive; }
 
 start() {
-    if alive; then return; fi
+    if alive; then
+        resume
+        return
+    fi
     # The version check would ask the world outside.
     CHECKPOINT_DISABLE=1 setsid '@CONSUL@' agent -config-file "$here/consul.json" \
         </dev/null >>server.log 2>&1 &
@@ -40,8 +43,9 @@ start() {
     until_it answers_or_died
     alive || { tail -n 5 server.log >&2 && exit 1; }
 }
+resume() { kill -CONT "$(pid)"; }
 stop() {
-    if alive; then kill -CONT "$(pid)" && kill -TERM "$(pid)" && until_it gone; fi
+    if alive; then resume && kill -TERM "$(pid)" && until_it gone; fi
     rm -f pid
 }
 murder() {
@@ -56,7 +60,7 @@ restart) stop && start ;;
 kill) murder ;;
 wipe) murder && rm -rf state ;;
 pause) kill -STOP "$(pid)" ;;
-resume) kill -CONT "$(pid)" ;;
+resume) resume ;;
 answers) answers ;;
 *) echo "usage: $0 start|stop|restart|kill|wipe|pause|resume|answers" >&2 && exit 64 ;;
 esac

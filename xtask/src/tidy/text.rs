@@ -109,7 +109,10 @@ mod tests {
         let sentence = format!("published on crates.{} by us", "io");
         let right = "leave the host to the configuration of the client";
         assert_eq!(
-            shown(nothing_names_a_registry, &[("a.json", &address), ("b", &image), ("c.md", &sentence)]),
+            shown(
+                nothing_names_a_registry,
+                &[("a.json", &address), ("b", &image), ("c.md", &sentence), ("go/d/go.mod", &image)]
+            ),
             [format!("a.json:1: npmjs.{}; {right}", "org"), format!("b:1: docker.{}; {right}", "io")]
         );
     }

@@ -84,6 +84,8 @@ impl Agent {
     const PATIENCE: Duration = Duration::from_secs(3);
     /// The agent is near: on this machine, or in this network.
     const CONNECT: Duration = Duration::from_secs(2);
+    /// Connections kept for the next query: a watch has one of its own, and a process watches a few services.
+    const IDLE: usize = 16;
     /// A thousand instances take about a mebibyte.
     const LONGEST: usize = 16 * 1024 * 1024;
 
@@ -103,6 +105,7 @@ impl Agent {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Self::CONNECT)
+            .pool_max_idle_per_host(Self::IDLE)
             .build()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let host =

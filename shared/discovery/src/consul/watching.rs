@@ -14,7 +14,7 @@ use crate::backoff::Backoff;
 use crate::watches::Watched;
 
 /// The longest pause after a failure: everybody is to know of everybody within seconds of the agent's return.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// The least time between the beginnings of two queries, where a catalogue changes all the time. A change after a quiet
 /// moment is told at once.

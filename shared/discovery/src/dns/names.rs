@@ -81,11 +81,12 @@ impl DnsNames {
         self.named.is_empty() && self.template.is_none()
     }
 
-    /// The name of a service.
+    /// The name of a service, unless it has none, or would have one that is too long.
     pub(super) fn of(&self, service: &ServiceName) -> Option<Name> {
         self.named.get(service).cloned().or_else(|| {
             let Name { host, http, grpc } = self.template.clone()?;
-            Some(Name { host: host.replace(Self::PLACE, service.as_str()), http, grpc })
+            let host = host.replace(Self::PLACE, service.as_str());
+            is_host(&host).then_some(Name { host, http, grpc })
         })
     }
 }
@@ -95,12 +96,14 @@ impl Name {
         let (host, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
         let (http, grpc) = ports(rest)?;
         let host = host.strip_suffix('.').unwrap_or(host);
-        // Any service's name is a label.
-        let tried = host.replace(DnsNames::PLACE, "a");
-        let is_name = tried.len() <= DnsNames::LONGEST && tried.split('.').all(is_label);
+        let is_name = is_host(&host.replace(DnsNames::PLACE, "a"));
         let is_address = host.parse::<IpAddr>().is_ok();
         (is_name && !is_address).then(|| Self { host: host.to_owned(), http, grpc })
     }
+}
+
+fn is_host(text: &str) -> bool {
+    text.len() <= DnsNames::LONGEST && text.split('.').all(is_label)
 }
 
 fn is_label(text: &str) -> bool {
@@ -135,6 +138,8 @@ mod tests {
         let listed = DnsNames::parse("user-service=users.internal").unwrap();
         assert_eq!(told(&listed, "auth-service"), None);
         assert!(DnsNames::parse(" , ").unwrap().is_empty());
+        let long = DnsNames::parse(&format!("{{service}}{}", "-".repeat(60))).unwrap();
+        assert_eq!(told(&long, "user-service"), None);
     }
 
     #[test]

@@ -76,6 +76,33 @@ async fn a_watch_outlives_whatever_an_agent_answers() {
 }
 
 #[tokio::test]
+async fn that_nobody_is_left_all_at_once_is_not_believed_at_once() {
+    let mut agent = Agent::start(|before, _| match before {
+        0 => shops(1, &[1, 2]),
+        1 => shops(2, &[]),
+        _ => None,
+    })
+    .await;
+    let consul = agent.consul();
+    let watched = consul.watch(&SHOP);
+    agent.asked::<3>("/v1/health/").await;
+    assert_eq!(**watched.borrow(), [endpoint(1), endpoint(2)]);
+    assert!(is_current(&consul.standing().unwrap()));
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read_to_its_end() {
+    let agent = Agent::start(|_, _| Some((200, 1, " ".repeat(17 << 20)))).await;
+    let consul = agent.consul();
+    let _watched = consul.watch(&SHOP);
+    let too_long = |standing: &Standing| match standing {
+        Standing::Unknown { why } => why.ends_with("answered with more than 16777216 bytes"),
+        _ => false,
+    };
+    standing(&consul, too_long).await;
+}
+
+#[tokio::test]
 async fn an_index_is_forgotten_with_a_failure() {
     let mut agent = Agent::start(|before, _| match before {
         0 => shops(900, &[1]),
