@@ -7,7 +7,8 @@ use types::ServiceName;
 
 use super::{Connections, Instance};
 use crate::dialer::told;
-use crate::{ConnectError, SendError};
+use crate::witness::Watch;
+use crate::{ConnectError, SendError, What};
 
 /// A request on its way to an instance, which is told at last what came of it. Dropped before, it teaches nothing.
 #[derive(Debug)]
@@ -16,13 +17,20 @@ pub(crate) struct Sending<C: Connections> {
     pub(crate) instance: Arc<Instance<C>>,
     permit: Option<Permit>,
     began: Instant,
+    watch: Watch,
 }
 
 impl<C: Connections> Sending<C> {
-    pub(super) fn begin(service: &ServiceName, instance: &Arc<Instance<C>>, permit: Permit) -> Self {
+    pub(super) fn begin(
+        service: &ServiceName,
+        instance: &Arc<Instance<C>>,
+        permit: Permit,
+        watch: &Watch,
+    ) -> Self {
         instance.load.begin();
-        let (service, instance) = (service.clone(), Arc::clone(instance));
-        Self { service, instance, permit: Some(permit), began: Instant::now() }
+        watch.tell(|| What::Chosen { addr: instance.addr, is_trial: permit.is_trial() });
+        let (service, instance, watch) = (service.clone(), Arc::clone(instance), watch.clone());
+        Self { service, instance, permit: Some(permit), began: Instant::now(), watch }
     }
 
     /// Notes that there is a connection, from which on the instance is what takes time.
@@ -101,8 +109,10 @@ impl<C: Connections> Sending<C> {
     }
 
     fn leave(&mut self, verdict: Verdict) -> Option<Change> {
-        let change = self.instance.breaker.leave(self.permit.take()?, verdict);
-        let (service, addr) = (&self.service, self.instance.addr);
+        let permit = self.permit.take()?;
+        let (service, addr, is_trial) = (&self.service, self.instance.addr, permit.is_trial());
+        let change = self.instance.breaker.leave(permit, verdict);
+        self.watch.tell(|| What::Left { addr, is_trial, change });
         match change {
             Some(Change::Opened) => {
                 self.instance.connections.forget();
