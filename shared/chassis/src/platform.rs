@@ -3,7 +3,7 @@ use std::sync::Arc;
 use discovery::Discover;
 use runtime::Env;
 use service_auth::{Identity, Issuer, TrustDomain};
-use service_client::{Edges, Outbound};
+use service_client::{Edges, Outbound, Witness};
 use telemetry::{LogFilter, Metrics};
 use types::ServiceName;
 
@@ -99,6 +99,12 @@ impl Platform {
     #[must_use]
     pub fn with_edges(self, edges: Edges) -> Self {
         Self { outbound: self.outbound.with_edges(edges), ..self }
+    }
+
+    /// The same, on whose requests to others `witness` keeps an eye. To be said before anybody asks for the way.
+    #[must_use]
+    pub fn watched_by(self, witness: Witness) -> Self {
+        Self { outbound: self.outbound.watched_by(witness), ..self }
     }
 
     /// The same, on which access tokens are from `issuer`.

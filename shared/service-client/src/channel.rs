@@ -27,7 +27,7 @@ use crate::kept::{Kept, Sent};
 use crate::request::Call;
 use crate::told::{self, Told};
 use crate::waiting::{Waited, wait};
-use crate::{EdgeStatus, SendError, timeout};
+use crate::{EdgeStatus, Outcome, SendError, What, timeout};
 
 /// The internal API of a service, for the clients that tonic makes: `UserServiceClient::new(channel)`. Clones share
 /// its connections.
@@ -57,7 +57,7 @@ impl Channel {
     }
 
     pub(crate) fn status(&self) -> EdgeStatus {
-        self.0.edge.status("grpc", self.0.instances.status())
+        self.0.edge.status(self.0.instances.status())
     }
 }
 
@@ -67,16 +67,17 @@ impl Shared {
         if let Some(trace) = trace {
             trace.inject(request.headers_mut());
         }
-        let path = request.uri().path();
+        let uri = request.uri().clone();
+        let path = uri.path();
         let lane = self.edge.lane(path);
         let deadline = lane.within(deadline);
         // Whoever listens to a stream begins again by itself when that ends, and so when it does not begin.
         let repeatable = if whole { Repeatable::of_method(path) } else { Repeatable::No };
         self.address(&mut request);
-        let mut attempts = self.edge.begin(lane, deadline, repeatable).await?;
+        let mut attempts = self.edge.begin((lane, path), deadline, repeatable).await?;
         let (head, body) = request.into_parts();
         let body = Kept::new(body, whole && attempts.may_go_on());
-        let mut search = self.instances.search();
+        let mut search = self.instances.search(&attempts.watch);
         loop {
             let request = Request::from_parts(head.clone(), body.next());
             let came = self.attempt(request, deadline, whole, &mut search, &mut attempts).await;
@@ -104,6 +105,7 @@ impl Shared {
             if let Err(spent) = timeout::write_grpc(request.headers_mut(), deadline) {
                 return Came::Failure(spent);
             }
+            attempts.sent(sending.instance.addr);
             let may_leave = || search.has_others() && attempts.may_leave();
             let waited = wait(taken.send(request), deadline, &sending, may_leave).await;
             let (addr, line) = (sending.instance.addr, &sending.instance.connections);
@@ -122,7 +124,10 @@ impl Shared {
                 Waited::For(Err(mut failed)) => {
                     line.give_up(&taken);
                     match failed.take_message() {
-                        Some(unsent) if tries < MOST_TRIES => (request, tries) = (unsent, tries + 1),
+                        Some(unsent) if tries < MOST_TRIES => {
+                            attempts.watch.tell(|| What::Came(Outcome::Undone));
+                            (request, tries) = (unsent, tries + 1);
+                        }
                         Some(_) => return Came::Failure(SendError::Unsent(failed.into_error())),
                         None => return self.lost(failed.into_error(), sending, search),
                     }

@@ -18,7 +18,8 @@ use types::ServiceName;
 pub(crate) use self::attempts::{Attempts, Came};
 pub use self::terms::{EdgeConfig, Edges, Terms};
 use crate::metrics::EdgeMetrics;
-use crate::{EdgeStatus, InstanceStatus, SendError};
+use crate::witness::Watcher;
+use crate::{EdgeStatus, InstanceStatus, SendError, What};
 
 /// Before the first repetition at most, and before any. It spreads what has failed at the same moment, and is short
 /// beside what a person notices.
@@ -28,6 +29,7 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(25), longest: Du
 #[derive(Debug)]
 pub(crate) struct Edge {
     service: ServiceName,
+    protocol: &'static str,
     breaker: BreakerConfig,
     usual: Lane,
     /// By what the path begins with.
@@ -35,6 +37,7 @@ pub(crate) struct Edge {
     budget: RetryBudget,
     random: Random,
     metrics: EdgeMetrics,
+    watcher: Watcher,
 }
 
 /// What is called on the same terms.
@@ -46,20 +49,23 @@ pub(crate) struct Lane {
 
 impl Edge {
     pub(crate) fn new(
-        service: &ServiceName,
+        (service, protocol): (&ServiceName, &'static str),
         config: &EdgeConfig,
         random: &Random,
         metrics: EdgeMetrics,
+        watcher: &Watcher,
     ) -> Self {
         let special = config.special.iter().map(|(path, terms)| (path.clone(), Lane::new(*terms)));
         Self {
             service: service.clone(),
+            protocol,
             breaker: config.breaker,
             usual: Lane::new(config.terms),
             special: special.collect(),
             budget: RetryBudget::new(RetryBudgetConfig::default()),
             random: random.clone(),
             metrics,
+            watcher: watcher.clone(),
         }
     }
 
@@ -77,13 +83,14 @@ impl Edge {
         special.map_or(&self.usual, |(_, lane)| lane)
     }
 
-    /// Begins with a request of `lane`; whether it is `repeatable` matters where it is not known what became of it.
+    /// Begins with a request of `lane` for `path`; whether it is `repeatable` matters where it is not known what became
+    /// of it.
     ///
     /// # Errors
     /// As many as may are under way and waiting already, or the deadline passes before its turn.
     pub(crate) async fn begin<'a>(
         &'a self,
-        lane: &'a Lane,
+        (lane, path): (&'a Lane, &str),
         deadline: Deadline,
         repeatable: Repeatable,
     ) -> Result<Attempts<'a>, SendError> {
@@ -93,13 +100,21 @@ impl Edge {
             error
         })?;
         self.budget.request();
-        Ok(Attempts::begin(self, lane.terms, deadline, repeatable, place))
+        let watch = self.watcher.next();
+        watch.tell(|| What::Began {
+            callee: self.service.clone(),
+            protocol: self.protocol,
+            path: path.to_owned(),
+            repeatable,
+            left: deadline.remaining(),
+        });
+        Ok(Attempts::begin(self, lane.terms, deadline, repeatable, place, watch))
     }
 
-    pub(crate) fn status(&self, protocol: &'static str, instances: Vec<InstanceStatus>) -> EdgeStatus {
+    pub(crate) fn status(&self, instances: Vec<InstanceStatus>) -> EdgeStatus {
         let special = self.special.iter().map(|(path, lane)| (path.clone(), lane.terms));
         let terms = std::iter::once((String::new(), self.usual.terms)).chain(special).collect();
-        EdgeStatus { callee: self.service.clone(), protocol, terms, instances }
+        EdgeStatus { callee: self.service.clone(), protocol: self.protocol, terms, instances }
     }
 }
 

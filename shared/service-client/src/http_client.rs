@@ -23,7 +23,7 @@ use crate::instances::{Instance, Instances, Nowhere, Search, Sending};
 use crate::kept::{Kept, Sent};
 use crate::told::{self, Told};
 use crate::waiting::{Waited, wait};
-use crate::{BoxError, ConnectError, EdgeStatus, SendError, timeout};
+use crate::{BoxError, ConnectError, EdgeStatus, Outcome, SendError, What, timeout};
 
 /// The edge API of a service, for whoever passes requests on to it: HTTP/1.1, a connection for each request and then
 /// for the next one. Bodies stream both ways; of a request, as much is kept as it takes to send a small one again.
@@ -64,7 +64,7 @@ impl<B> HttpClient<B> {
     }
 
     pub(crate) fn status(&self) -> EdgeStatus {
-        self.shared.edge.status("http", self.shared.instances.status())
+        self.shared.edge.status(self.shared.instances.status())
     }
 
     /// The terms of requests that have none of their own.
@@ -95,13 +95,14 @@ where
         deadline: Deadline,
     ) -> Result<Response<Proxied<B>>, SendError> {
         let shared = &*self.shared;
-        let lane = self.lane.as_deref().unwrap_or_else(|| shared.edge.lane(request.uri().path()));
+        let uri = request.uri().clone();
+        let lane = self.lane.as_deref().unwrap_or_else(|| shared.edge.lane(uri.path()));
         let deadline = lane.within(deadline);
         let repeatable = repeatable(&request);
-        let mut attempts = shared.edge.begin(lane, deadline, repeatable).await?;
+        let mut attempts = shared.edge.begin((lane, uri.path()), deadline, repeatable).await?;
         let (head, body) = shared.addressed(request).into_parts();
         let body = Kept::new(body, attempts.may_go_on());
-        let mut search = shared.instances.search();
+        let mut search = shared.instances.search(&attempts.watch);
         loop {
             let request = Request::from_parts(head.clone(), body.next());
             let came = shared.attempt(request, deadline, &mut search, &mut attempts).await;
@@ -160,6 +161,7 @@ where
             if let Err(spent) = timeout::write_http(request.headers_mut(), deadline) {
                 return Came::Failure(spent);
             }
+            attempts.sent(sending.instance.addr);
             let may_leave = || search.has_others() && attempts.may_leave();
             let waited = wait(lease.send(request), deadline, &sending, may_leave).await;
             let addr = sending.instance.addr;
@@ -176,7 +178,10 @@ where
                     };
                 }
                 Waited::For(Err(mut failed)) => match failed.take_message() {
-                    Some(unsent) if tries < MOST_TRIES => (request, tries) = (unsent, tries + 1),
+                    Some(unsent) if tries < MOST_TRIES => {
+                        attempts.watch.tell(|| What::Came(Outcome::Undone));
+                        (request, tries) = (unsent, tries + 1);
+                    }
                     Some(_) => return Came::Failure(SendError::Unsent(failed.into_error())),
                     None => {
                         let error = self.dialer.broken(failed.into_error());

@@ -29,6 +29,7 @@ use self::load::Load;
 pub(crate) use self::search::{Nowhere, Search};
 pub(crate) use self::sending::Sending;
 use crate::heard::Heard;
+use crate::witness::Watch;
 
 /// What is kept of the connections to an instance.
 pub(crate) trait Connections: Default {
@@ -106,9 +107,9 @@ impl<C: Connections> Instances<C> {
         }
     }
 
-    /// Looks for instances for one request.
-    pub(crate) fn search(&self) -> Search<'_, C> {
-        Search::new(self)
+    /// Looks for instances for the request of `watch`.
+    pub(crate) fn search(&self, watch: &Watch) -> Search<'_, C> {
+        Search::new(self, watch.clone())
     }
 
     /// The set as it is now.

@@ -11,6 +11,7 @@
 mod outbound;
 mod edge;
 mod metrics;
+mod witness;
 mod request;
 mod channel;
 mod http_client;
@@ -37,6 +38,7 @@ pub use instances::InstanceStatus;
 pub use outbound::{EdgeStatus, Outbound};
 pub use passed_on::{forbid_retry, watch_calls};
 pub use request::{request, streaming};
+pub use witness::{Event, Outcome, What, Witness};
 
 /// Whatever the body of a request may fail with.
 type BoxError = Box<dyn Error + Send + Sync>;

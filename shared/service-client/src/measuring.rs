@@ -10,6 +10,7 @@ use types::ServiceName;
 
 use crate::SendError;
 use crate::instances::{Connections, Instances};
+use crate::witness::Watch;
 
 /// Picks instances and sends them nothing.
 #[derive(Debug)]
@@ -33,6 +34,6 @@ impl Picking {
     /// # Errors
     /// None is known.
     pub fn pick(&self) -> Result<SocketAddr, SendError> {
-        Ok(self.0.search().next()?.instance.addr)
+        Ok(self.0.search(&Watch::default()).next()?.instance.addr)
     }
 }

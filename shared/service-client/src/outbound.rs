@@ -14,7 +14,8 @@ use types::ServiceName;
 use crate::dialer::Dialer;
 use crate::edge::{Edge, Edges, Terms};
 use crate::metrics::OutboundMetrics;
-use crate::{Channel, HttpClient, InstanceStatus};
+use crate::witness::Watcher;
+use crate::{Channel, HttpClient, InstanceStatus, Witness};
 
 /// All that a process sends to other services. Clones share its connections.
 #[derive(Clone)]
@@ -37,6 +38,7 @@ struct Way {
     discovery: Arc<dyn Discover>,
     edges: Edges,
     metrics: OutboundMetrics,
+    watcher: Watcher,
 }
 
 /// How the way to another service is.
@@ -67,6 +69,7 @@ impl Outbound {
             discovery: Arc::clone(discovery),
             edges: Edges::default(),
             metrics: OutboundMetrics::default(),
+            watcher: Watcher::default(),
         })
     }
 
@@ -87,6 +90,12 @@ impl Outbound {
         Self::by(Way { metrics: OutboundMetrics::new(metrics), ..self.0.way.clone() })
     }
 
+    /// Another one, on whose requests `witness` keeps an eye.
+    #[must_use]
+    pub fn watched_by(&self, witness: Witness) -> Self {
+        Self::by(Way { watcher: Watcher::new(witness), ..self.0.way.clone() })
+    }
+
     /// The internal API of `service`. Whoever asks for the same service shares its connections.
     pub fn grpc(&self, service: &ServiceName) -> Channel {
         let mut channels = self.0.channels.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,7 +103,7 @@ impl Outbound {
             return channel.clone();
         }
         let endpoints = self.0.way.discovery.watch(service);
-        let channel = Channel::new(self.edge(service), self.dialer(service), endpoints);
+        let channel = Channel::new(self.edge(service, "grpc"), self.dialer(service), endpoints);
         channels.insert(service.clone(), channel.clone());
         let told = channel.clone();
         self.edges().push(Box::new(move || told.status()));
@@ -107,7 +116,7 @@ impl Outbound {
         B: Body<Data = Bytes> + Send + 'static,
     {
         let endpoints = self.0.way.discovery.watch(service);
-        let client = HttpClient::new(self.edge(service), self.dialer(service), endpoints);
+        let client = HttpClient::new(self.edge(service, "http"), self.dialer(service), endpoints);
         let told = client.clone();
         self.edges().push(Box::new(move || told.status()));
         client
@@ -123,10 +132,10 @@ impl Outbound {
         self.0.closing.cancel();
     }
 
-    fn edge(&self, service: &ServiceName) -> Edge {
-        let Way { edges, metrics, env, .. } = &self.0.way;
+    fn edge(&self, service: &ServiceName, protocol: &'static str) -> Edge {
+        let Way { edges, metrics, env, watcher, .. } = &self.0.way;
         let config = edges.0.get(service).cloned().unwrap_or_default();
-        Edge::new(service, &config, &env.random, metrics.edge(service))
+        Edge::new((service, protocol), &config, &env.random, metrics.edge(service), watcher)
     }
 
     fn edges(&self) -> MutexGuard<'_, Vec<Box<dyn Fn() -> EdgeStatus + Send>>> {

@@ -13,6 +13,7 @@ mod gate;
 mod keys;
 mod life;
 mod occasions;
+mod outbound;
 mod reads;
 mod sessions;
 mod tables;
@@ -27,6 +28,7 @@ use self::gate::Gate;
 pub use self::gate::{ACCOUNT_REVOKED_WITHIN, REVOKED_WITHIN};
 pub use self::keys::PUBLISHED_WITHIN;
 pub use self::occasions::{OCCASIONS, occasions};
+pub use self::outbound::{HEALED_WITHIN, MOST_ATTEMPTS};
 use self::sessions::Sessions;
 
 /// A row of the service's table.
@@ -68,6 +70,7 @@ pub fn violations(history: &History, looks: &[Look]) -> Vec<String> {
     found.extend(accounts.repeated_deletions());
     found.extend(reads::gone_back(&attempts, &history.circumstances().power_losses));
     found.extend(tables::contradictions(&accounts, looks));
+    found.extend(outbound::contradictions(history));
     found.extend(identity(calls, &accounts, history.circumstances()));
     // What is wrong in one look is mostly wrong in the next.
     let mut told = BTreeSet::new();

@@ -3,13 +3,14 @@
 mod injector;
 mod links;
 mod orders;
+mod slow;
 
 use std::time::Duration;
 
 use runtime::Random;
 
 use crate::history::Micros;
-use crate::hosts::{INSTANCES, Site, Way, inner_ways, ways};
+use crate::hosts::{AUTH, INSTANCES, Site, USERS, Way, inner_ways, ways};
 use crate::storage::Refusal;
 
 pub use injector::Injector;
@@ -44,6 +45,14 @@ pub enum Fault {
         /// How.
         refusal: Refusal,
     },
+    /// A host gets to whatever comes to it only after a while, as one does that is short of time: what is asked of it is
+    /// given up without any connection being lost.
+    Slow {
+        /// Which.
+        instance: &'static str,
+        /// After how long.
+        delay: Duration,
+    },
     /// Something about the way between two hosts.
     Link {
         /// Which.
@@ -54,6 +63,9 @@ pub enum Fault {
     /// The gateway is started again, and finds nobody who has the keys that tokens are checked with.
     ColdStart,
 }
+
+/// The word for a host that is slow.
+pub(crate) const SLOW: &str = "slow host";
 
 /// What a network does to those who rely on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +93,19 @@ impl Fault {
             Self::Restart { .. } => "orderly restart",
             Self::Refusal { refusal: Refusal::Full, .. } => "full disk",
             Self::Refusal { refusal: Refusal::Broken, .. } => "failing disk",
+            Self::Slow { .. } => SLOW,
             Self::Link { trouble, .. } => trouble.kind(),
             Self::ColdStart => "start without keys",
+        }
+    }
+
+    /// How much longer it lasts than others.
+    const fn longer(&self) -> Micros {
+        /// Only after some answers that did not come is anything held against a host.
+        const TO_BE_FELT: Micros = 3_000_000;
+        match self {
+            Self::Slow { .. } => TO_BE_FELT,
+            _ => 0,
         }
     }
 
@@ -91,23 +114,28 @@ impl Fault {
         const MOST_WRITES: u64 = 40;
         let after = (random.below(2) == 0).then(|| small(random.below(MOST_WRITES)));
         match random.below(100) {
-            0..20 => {
+            0..18 => {
                 let instance = one_of(random, &INSTANCES);
                 // The gateway writes nothing.
                 Self::Kill { instance, after: after.filter(|_| Site::of(instance) != Some(Site::Gateway)) }
             }
-            20..36 => {
+            18..32 => {
                 let site = one_of(random, &Site::ALL);
                 Self::PowerLoss { site, after: after.filter(|_| site != Site::Gateway) }
             }
-            36..46 => Self::Restart { instance: one_of(random, &INSTANCES) },
-            46..56 => {
+            32..41 => Self::Restart { instance: one_of(random, &INSTANCES) },
+            41..50 => {
                 let site = one_of(random, &[Site::Users, Site::Auth]);
                 let refusal = if random.below(2) == 0 { Refusal::Full } else { Refusal::Broken };
                 Self::Refusal { site, refusal }
             }
+            50..60 => {
+                // Of those that other instances call.
+                let instance = one_of(random, &[AUTH, USERS].concat());
+                Self::Slow { instance, delay: Duration::from_millis(300 + random.below(2_200)) }
+            }
             // What the instances have of each other is worth as much as what everybody else has of them.
-            56..78 => Self::Link { way: one_of(random, &inner_ways()), trouble: Trouble::draw(random) },
+            60..80 => Self::Link { way: one_of(random, &inner_ways()), trouble: Trouble::draw(random) },
             _ => Self::Link { way: one_of(random, &ways()), trouble: Trouble::draw(random) },
         }
     }
@@ -159,8 +187,9 @@ pub fn plan(random: &Random) -> Vec<Planned> {
     for (begin, end) in STORMS.map(|(begin, end)| (micros(begin), micros(end))) {
         let mut at = begin + millis(random.below(2_000));
         while at < end {
-            let lasting = millis(200 + random.below(3_000));
-            planned.push(Planned { at, lasting, fault: Fault::draw(random) });
+            let fault = Fault::draw(random);
+            let lasting = millis(200 + random.below(3_000)) + fault.longer();
+            planned.push(Planned { at, lasting, fault });
             at += millis(200 + random.below(2_000));
         }
     }
@@ -203,7 +232,7 @@ mod tests {
         assert_eq!(planned(7), planned(7));
         assert_ne!(planned(7), planned(8));
         let kinds: BTreeSet<_> = (0..50).flat_map(planned).map(|planned| planned.fault.kind()).collect();
-        assert_eq!(kinds.len(), 12, "{kinds:?}");
+        assert_eq!(kinds.len(), 13, "{kinds:?}");
         assert!(planned(7).is_sorted_by_key(|planned| planned.at));
         let is_in_a_storm = |planned: &Planned| {
             STORMS.iter().any(|(begin, end)| (micros(*begin)..micros(*end)).contains(&planned.at))

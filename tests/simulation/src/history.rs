@@ -2,6 +2,7 @@
 
 mod call;
 mod circumstances;
+mod sight;
 mod told;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use std::fmt;
 
 pub use self::call::{Answer, Call, Grant, Refusal, Request, Shown};
 pub use self::circumstances::{Circumstances, RECOVERY};
+pub use self::sight::{Ailing, Caller, Edge, Sight};
 use self::told::Moment;
 
 /// Of a UUID in its hyphenated form.
@@ -116,6 +118,8 @@ impl Attempt {
 pub struct History {
     attempts: Vec<Attempt>,
     calls: Vec<Call>,
+    sights: Vec<Sight>,
+    ailing: Vec<Ailing>,
     circumstances: Circumstances,
     lines: Vec<String>,
 }
@@ -131,6 +135,17 @@ impl History {
     pub fn call(&mut self, call: Call) {
         self.lines.push(call.to_string());
         self.calls.push(call);
+    }
+
+    /// Adds what happened to a request between services.
+    pub fn sight(&mut self, sight: Sight) {
+        self.lines.extend(sight.told());
+        self.sights.push(sight);
+    }
+
+    /// Adds an instance that is not sent to.
+    pub fn ailing(&mut self, ailing: Ailing) {
+        self.ailing.push(ailing);
     }
 
     /// Adds something that happened to the world.
@@ -156,6 +171,16 @@ impl History {
     /// The requests to the gateway and those of the operator, in the order of their ends.
     pub fn calls(&self) -> &[Call] {
         &self.calls
+    }
+
+    /// What happened to the requests between services, in order.
+    pub fn sights(&self) -> &[Sight] {
+        &self.sights
+    }
+
+    /// The instances that were found not to be sent to.
+    pub fn all_ailing(&self) -> &[Ailing] {
+        &self.ailing
     }
 
     /// How many requests ended.

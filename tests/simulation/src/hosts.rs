@@ -6,9 +6,9 @@ use std::time::Duration;
 /// disk that it never uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Site {
-    /// Two instances of user-service.
+    /// Three instances of user-service.
     Users,
-    /// Two instances of auth-service.
+    /// Three instances of auth-service.
     Auth,
     /// One api-gateway.
     Gateway,
@@ -43,16 +43,16 @@ impl Site {
 }
 
 /// The instances of user-service.
-pub const USERS: [&str; 2] = ["users-a", "users-b"];
+pub const USERS: [&str; 3] = ["users-a", "users-b", "users-c"];
 
 /// The instances of auth-service.
-pub const AUTH: [&str; 2] = ["auth-a", "auth-b"];
+pub const AUTH: [&str; 3] = ["auth-a", "auth-b", "auth-c"];
 
 /// The one way in for customers.
 pub const GATEWAY: &str = "gateway";
 
 /// All instances.
-pub const INSTANCES: [&str; 5] = [USERS[0], USERS[1], AUTH[0], AUTH[1], GATEWAY];
+pub const INSTANCES: [&str; 7] = [USERS[0], USERS[1], USERS[2], AUTH[0], AUTH[1], AUTH[2], GATEWAY];
 
 /// Those who use user-service as other services do.
 pub const CLIENTS: [&str; 4] = ["client-a", "client-b", "client-c", "client-d"];

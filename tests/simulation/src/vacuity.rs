@@ -16,7 +16,7 @@ const LEAST_KINDS: usize = 5;
 
 /// How often each call must have been acknowledged and each rule put to the test, half as often as in the poorest of
 /// many seeds.
-pub(crate) const LEAST: [(&str, u32); 17] = [
+pub(crate) const LEAST: [(&str, u32); 19] = [
     ("register", 10),
     ("log in", 48),
     ("refresh", 68),
@@ -34,14 +34,21 @@ pub(crate) const LEAST: [(&str, u32); 17] = [
     ("tokens by a new key", 29),
     ("answer lost and asked for again", 23),
     ("no tokens of an ended session", 36),
+    ("request between services", 1),
+    ("attempt repeated", 1),
 ];
 
 /// The same for what some seeds never come to: as often as this in [`SOME`] seeds together, half as often as in the
 /// poorest of many such rows.
-pub(crate) const LEAST_TOGETHER: [(&str, u32); 3] = [
+pub(crate) const LEAST_TOGETHER: [(&str, u32); 8] = [
     ("refused after the end of the session", 378),
     ("refused after a change of role", 1),
     ("refused without a key", 153),
+    ("doubtful request not repeated", 1),
+    ("silent instance left", 1),
+    ("breaker opened", 1),
+    ("breaker closed again", 1),
+    ("trial failed", 1),
 ];
 
 /// How many seeds are a row.

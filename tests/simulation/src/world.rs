@@ -23,6 +23,7 @@ use crate::customer::Customer;
 use crate::faults::{self, Injector, WORK};
 use crate::history::{Account, Micros};
 use crate::hosts::{CLIENTS, CUSTOMERS, INSTANCES, LATENCY, OPERATOR, Site};
+use crate::lookout::Lookout;
 use crate::net::Traffic;
 use crate::operator::Operator;
 use crate::report::{LONGEST_STORY, Report};
@@ -81,6 +82,7 @@ struct World<'a> {
     directory: &'a Path,
     random: Random,
     traffic: Traffic,
+    lookout: Lookout,
     looks: Vec<Look>,
 }
 
@@ -104,6 +106,7 @@ impl<'a> World<'a> {
             directory,
             random,
             traffic,
+            lookout: Lookout::default(),
             looks: Vec::new(),
         };
         world.start_services(identities);
@@ -124,6 +127,7 @@ impl<'a> World<'a> {
                     identity: identities.services[&site].clone(),
                     random: self.random.clone(),
                     traffic: self.traffic.clone(),
+                    lookout: self.lookout.clone(),
                     orders: self.injector.orders(name),
                     town: town.clone(),
                 };
@@ -171,7 +175,7 @@ impl<'a> World<'a> {
         loop {
             let is_over = self.sim.step().map_err(|error| anyhow!("the simulation stopped: {error}"))?;
             let now = micros(self.sim.elapsed());
-            self.injector.advance(&mut self.sim, now, &mut self.shared.borrow_mut().history)?;
+            self.advance(now)?;
             if now >= next_look {
                 next_look = now + BETWEEN_LOOKS;
                 self.look(now)?;
@@ -182,9 +186,18 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Notes what is in the table, unless a power loss could still undo something of it: then what is seen
+    /// Notes what services sent to each other, and makes happen what is due.
+    fn advance(&mut self, now: Micros) -> anyhow::Result<()> {
+        let history = &mut self.shared.borrow_mut().history;
+        self.lookout.take().into_iter().for_each(|sight| history.sight(sight));
+        self.injector.advance(&mut self.sim, now, history)
+    }
+
+    /// Notes which instances are not sent to, and what is in the table, unless a power loss could still undo something of it: then what is seen
     /// need not stay, and nobody was told that it would.
     fn look(&mut self, at: Micros) -> anyhow::Result<()> {
+        let ailing = self.lookout.ailing(at);
+        ailing.into_iter().for_each(|ailing| self.shared.borrow_mut().history.ailing(ailing));
         if self.disks[&Site::Users].is_settled() {
             self.looks.extend(self.users()?.map(|table| Look { at, table }));
         }

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::Repeatable;
@@ -8,7 +9,8 @@ use types::{Classify as _, ErrorClass};
 
 use super::{BACKOFF, Edge, Terms};
 use crate::told::Refusal;
-use crate::{SendError, passed_on};
+use crate::witness::Watch;
+use crate::{Outcome, SendError, What, passed_on};
 
 /// The attempts at one request. Its place in the bulkhead is held until this is dropped.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(crate) struct Attempts<'a> {
     is_paid: bool,
     /// The first of them of which it is not known whether it had an effect.
     doubt: Option<SendError>,
+    pub(crate) watch: Watch,
     _place: Place,
 }
 
@@ -39,6 +42,18 @@ pub(crate) enum Came<T> {
     Failure(SendError),
 }
 
+impl<T> Came<T> {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Answer(_) | Self::Error(_) => Outcome::Answered,
+            Self::Refusal(..) => Outcome::Undone,
+            Self::Failure(SendError::Silent) => Outcome::Silent,
+            Self::Failure(error) if error.class() == ErrorClass::Unavailable => Outcome::Undone,
+            Self::Failure(_) => Outcome::Unknown,
+        }
+    }
+}
+
 impl<'a> Attempts<'a> {
     pub(super) fn begin(
         edge: &'a Edge,
@@ -46,10 +61,17 @@ impl<'a> Attempts<'a> {
         deadline: Deadline,
         repeatable: Repeatable,
         place: Place,
+        watch: Watch,
     ) -> Self {
         edge.metrics.attempt();
         let (number, is_paid, doubt) = (1, false, None);
-        Self { edge, terms, deadline, repeatable, number, is_paid, doubt, _place: place }
+        Self { edge, terms, deadline, repeatable, number, is_paid, doubt, watch, _place: place }
+    }
+
+    /// Tells whoever watches that the instance of `addr` is sent to.
+    pub(crate) fn sent(&self, addr: SocketAddr) {
+        let left = self.deadline.remaining();
+        self.watch.tell(|| What::Sent { addr, number: self.number, left });
     }
 
     /// Whether there may be another attempt at all, so that what is sent is worth keeping.
@@ -69,6 +91,7 @@ impl<'a> Attempts<'a> {
         came: Came<T>,
         can_be_sent: bool,
     ) -> Option<Result<T, SendError>> {
+        self.watch.tell(|| What::Came(came.outcome()));
         let not_before = match &came {
             Came::Refusal(_, Refusal::Passing(not_before)) => Some(*not_before),
             Came::Failure(error) if self.may_repeat(error) => Some(Duration::ZERO),
@@ -101,7 +124,10 @@ impl<'a> Attempts<'a> {
     }
 
     fn pay(&mut self) -> bool {
-        self.is_paid = self.is_paid || self.edge.budget.try_retry();
+        if !self.is_paid && self.edge.budget.try_retry() {
+            self.is_paid = true;
+            self.watch.tell(|| What::Paid);
+        }
         self.is_paid
     }
 

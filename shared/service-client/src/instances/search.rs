@@ -10,6 +10,7 @@ use types::ServiceName;
 use super::{Connections, Instance, Instances, Known, Sending};
 use crate::dialer::Dialer;
 use crate::told::Refusal;
+use crate::witness::Watch;
 use crate::{ConnectError, SendError};
 
 /// One request's way to an instance.
@@ -18,6 +19,7 @@ pub(crate) struct Search<'a, C> {
     known: Arc<Known<C>>,
     tried: Vec<SocketAddr>,
     error: Option<Arc<ConnectError>>,
+    watch: Watch,
 }
 
 /// No instance can be sent to now.
@@ -32,8 +34,8 @@ pub(crate) enum Nowhere<C> {
 type Found<C, P> = Result<(Sending<C>, P), Nowhere<C>>;
 
 impl<'a, C: Connections> Search<'a, C> {
-    pub(super) fn new(instances: &'a Instances<C>) -> Self {
-        Self { instances, known: instances.known(), tried: Vec::new(), error: None }
+    pub(super) fn new(instances: &'a Instances<C>, watch: Watch) -> Self {
+        Self { instances, known: instances.known(), tried: Vec::new(), error: None, watch }
     }
 
     /// An instance to try, other than those that have been tried.
@@ -117,7 +119,7 @@ impl<'a, C: Connections> Search<'a, C> {
     /// Takes an instance that had no place before.
     pub(crate) fn enter(&self, instance: &Arc<Instance<C>>) -> Option<Sending<C>> {
         let permit = instance.breaker.try_enter().ok()?;
-        Some(Sending::begin(instance, permit))
+        Some(Sending::begin(instance, permit, &self.watch))
     }
 
     /// Whether an instance is neither away nor has an open breaker; if so, it is looked after from now on.

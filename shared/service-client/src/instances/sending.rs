@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::{Connections, Instance};
 use crate::dialer::told;
-use crate::{ConnectError, SendError};
+use crate::witness::Watch;
+use crate::{ConnectError, SendError, What};
 
 /// A request on its way to an instance, which is told at last what came of it. Dropped before, it teaches nothing.
 #[derive(Debug)]
@@ -14,12 +15,15 @@ pub(crate) struct Sending<C: Connections> {
     pub(crate) instance: Arc<Instance<C>>,
     permit: Option<Permit>,
     began: Instant,
+    watch: Watch,
 }
 
 impl<C: Connections> Sending<C> {
-    pub(super) fn begin(instance: &Arc<Instance<C>>, permit: Permit) -> Self {
+    pub(super) fn begin(instance: &Arc<Instance<C>>, permit: Permit, watch: &Watch) -> Self {
         instance.load.begin();
-        Self { instance: Arc::clone(instance), permit: Some(permit), began: Instant::now() }
+        watch.tell(|| What::Chosen { addr: instance.addr, is_trial: permit.is_trial() });
+        let (instance, watch) = (Arc::clone(instance), watch.clone());
+        Self { instance, permit: Some(permit), began: Instant::now(), watch }
     }
 
     /// Notes that there is a connection, from which on the instance is what takes time.
@@ -98,8 +102,10 @@ impl<C: Connections> Sending<C> {
     }
 
     fn leave(&mut self, verdict: Verdict) -> Option<Change> {
-        let change = self.instance.breaker.leave(self.permit.take()?, verdict);
-        let (service, addr) = (&self.instance.service, self.instance.addr);
+        let permit = self.permit.take()?;
+        let (service, addr, is_trial) = (&self.instance.service, self.instance.addr, permit.is_trial());
+        let change = self.instance.breaker.leave(permit, verdict);
+        self.watch.tell(|| What::Left { addr, is_trial, change });
         match change {
             Some(Change::Opened) => {
                 self.instance.connections.forget();

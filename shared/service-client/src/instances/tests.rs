@@ -49,7 +49,7 @@ fn last(addr: SocketAddr) -> u8 {
 
 /// Sends a request that is answered after `took`; to which instance.
 async fn answered(instances: &Instances<Places>, took: Duration, verdict: Verdict) -> u8 {
-    let sending = instances.search().next().unwrap();
+    let sending = instances.search(&Watch::default()).next().unwrap();
     let number = last(sending.instance.addr);
     tokio::time::advance(took).await;
     sending.answered(verdict);
@@ -79,7 +79,7 @@ fn refuse(instances: &Instances<Places>, search: &mut Search<'_, Places>, number
 
 /// Opens the breaker of an instance.
 fn open(instances: &Instances<Places>, number: u8) {
-    let search = instances.search();
+    let search = instances.search(&Watch::default());
     for _ in 0..BreakerConfig::default().failures_in_a_row.get() {
         search.enter(&instance(instances, number)).unwrap().failed();
     }
@@ -98,7 +98,7 @@ async fn whoever_has_less_under_way_is_sent_the_next() {
     let registry = Registry::default();
     let _registered = [1, 2].map(|last| register(&registry, last));
     let instances = instances(&registry);
-    let search = instances.search();
+    let search = instances.search(&Watch::default());
     let under_way: Vec<_> = (0..100).map(|_| search.next().unwrap()).collect();
     let of_first = under_way.iter().filter(|sending| last(sending.instance.addr) == 1).count();
     assert_eq!(of_first, 50);
@@ -111,7 +111,7 @@ async fn a_slow_instance_is_sent_little_until_it_is_no_longer_slow() {
     let instances = instances(&registry);
     let mut slow = 0;
     for _ in 0..1_000 {
-        let sending = instances.search().next().unwrap();
+        let sending = instances.search(&Watch::default()).next().unwrap();
         let is_slow = last(sending.instance.addr) == 1;
         tokio::time::advance(Duration::from_millis(if is_slow { 500 } else { 2 })).await;
         sending.answered(Verdict::Success);
@@ -131,7 +131,7 @@ async fn a_new_instance_is_sent_more_and_more() {
     answered(&instances, Duration::from_millis(1), Verdict::Success).await;
     let _second = register(&registry, 2);
     let share = async || {
-        let search = instances.search();
+        let search = instances.search(&Watch::default());
         let under_way: Vec<_> = (0..110).map(|_| search.next().unwrap()).collect();
         under_way.iter().filter(|sending| last(sending.instance.addr) == 2).count()
     };
@@ -147,7 +147,9 @@ async fn a_new_instance_is_sent_more_and_more() {
 async fn the_set_is_followed_and_instances_that_stay_keep_their_connections() {
     let registry = Registry::default();
     let instances = instances(&registry);
-    assert!(matches!(instances.search().next(), Err(SendError::Nobody(service)) if service == SHOP));
+    assert!(
+        matches!(instances.search(&Watch::default()).next(), Err(SendError::Nobody(service)) if service == SHOP)
+    );
 
     let first = register(&registry, 1);
     let kept = instance(&instances, 1);
@@ -177,16 +179,16 @@ async fn an_instance_that_refuses_is_left_out_but_for_one_request_in_each_pause(
     let registry = Registry::default();
     let _registered = [1, 2].map(|last| register(&registry, last));
     let instances = instances(&registry);
-    refuse(&instances, &mut instances.search(), 1);
+    refuse(&instances, &mut instances.search(&Watch::default()), 1);
     assert_eq!(spread(&instances, 20).await, [0, 0, 20, 0]);
     for _ in 0..3 {
         tokio::time::advance(Away::PAUSE).await;
-        let search = instances.search();
+        let search = instances.search(&Watch::default());
         let sent: Vec<_> = (0..20).map(|_| search.next().unwrap()).collect();
         assert_eq!(sent.iter().filter(|sending| last(sending.instance.addr) == 1).count(), 1);
     }
     tokio::time::advance(Away::PAUSE).await;
-    let mut back = instances.search().next().unwrap();
+    let mut back = instances.search(&Watch::default()).next().unwrap();
     assert_eq!(last(back.instance.addr), 1);
     back.connected();
     back.answered(Verdict::Success);
@@ -200,7 +202,7 @@ async fn where_all_refuse_each_is_tried_once_and_the_last_reason_is_told() {
     let _registered = [1, 2].map(|last| register(&registry, last));
     let instances = instances(&registry);
     for _ in 0..2 {
-        let mut search = instances.search();
+        let mut search = instances.search(&Watch::default());
         let mut tried = Vec::new();
         while let Ok(sending) = search.next() {
             tried.push(last(sending.instance.addr));
@@ -217,7 +219,7 @@ async fn an_instance_whose_turn_to_connect_does_not_come_is_passed_over_once_and
     let registry = Registry::default();
     let _registered = [1, 2].map(|last| register(&registry, last));
     let instances = instances(&registry);
-    let mut search = instances.search();
+    let mut search = instances.search(&Watch::default());
     let sending = search.next().unwrap();
     let busy = last(sending.instance.addr);
     search.unreached(sending, Arc::new(ConnectError::Busy));
@@ -240,7 +242,7 @@ async fn nothing_is_sent_where_the_breaker_is_open_but_one_request_after_each_pa
     assert_eq!(spread(&instances, 20).await, [0, 0, 20, 0]);
     for _ in 0..3 {
         tokio::time::advance(BreakerConfig::default().pause).await;
-        let search = instances.search();
+        let search = instances.search(&Watch::default());
         let sent: Vec<_> = (0..20).map(|_| search.next().unwrap()).collect();
         let (trial, others): (Vec<_>, Vec<_>) =
             sent.into_iter().partition(|sending| last(sending.instance.addr) == 1);
@@ -261,7 +263,9 @@ async fn where_every_breaker_is_open_nothing_is_sent_and_it_is_told_until_when()
     open(&instances, 1);
     tokio::time::advance(Duration::from_millis(300)).await;
     open(&instances, 2);
-    let Err(SendError::Open { source, .. }) = instances.search().next() else { panic!("it is sent") };
+    let Err(SendError::Open { source, .. }) = instances.search(&Watch::default()).next() else {
+        panic!("it is sent")
+    };
     assert_eq!(source.retry_after, Duration::from_millis(700));
 }
 
@@ -270,7 +274,7 @@ async fn what_failed_at_one_instance_goes_to_another_and_only_then_to_the_same()
     let registry = Registry::default();
     let _registered = [1, 2].map(|last| register(&registry, last));
     let instances = instances(&registry);
-    let mut search = instances.search();
+    let mut search = instances.search(&Watch::default());
     let first = search.next().unwrap().instance.addr;
     assert_eq!(search.elsewhere(first, Duration::from_secs(7)), Duration::ZERO);
     let second = search.next().unwrap().instance.addr;
@@ -286,7 +290,7 @@ async fn a_full_instance_is_waited_for_before_one_that_does_not_let_us_in_is_tri
     let _registered = [1, 2].map(|last| register(&registry, last));
     let instances = instances(&registry);
     let place = |places: &Places| (places.left.load(Ordering::Relaxed) > 0).then_some(());
-    let found = || match instances.search().next_with(place) {
+    let found = || match instances.search(&Watch::default()).next_with(place) {
         Ok((sending, ())) => Ok(last(sending.instance.addr)),
         Err(Nowhere::Full(full)) => Err(full.iter().map(|instance| last(instance.addr)).collect::<Vec<_>>()),
         Err(Nowhere::Error(error)) => panic!("{error}"),

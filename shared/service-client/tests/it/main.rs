@@ -20,3 +20,5 @@ mod shop;
 mod streets;
 #[cfg(test)]
 mod town;
+#[cfg(test)]
+mod witnessing;

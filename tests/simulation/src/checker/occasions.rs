@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use crate::history::{Answer, Call, History, Refusal};
 
 use super::gate::{Gate, Void};
+use super::outbound::Requests;
 use super::sessions::Sessions;
 
 /// All that is counted.
-pub const OCCASIONS: [&str; 20] = [
+pub const OCCASIONS: [&str; 27] = [
     "register",
     "log in",
     "refresh",
@@ -29,6 +30,13 @@ pub const OCCASIONS: [&str; 20] = [
     "tokens by a new key",
     "answer lost and asked for again",
     "no tokens of an ended session",
+    "request between services",
+    "attempt repeated",
+    "doubtful request not repeated",
+    "silent instance left",
+    "breaker opened",
+    "breaker closed again",
+    "trial failed",
 ];
 
 /// What was asked and acknowledged, and what was rightly refused, by each kind of [`OCCASIONS`].
@@ -51,6 +59,7 @@ pub fn occasions(history: &History) -> BTreeMap<&'static str, u32> {
     count("tokens by a new key", by_new_keys(calls));
     count("answer lost and asked for again", sessions.repeated());
     count("no tokens of an ended session", sessions.refused());
+    Requests::from(history.sights()).count(&mut count);
     counts
 }
 

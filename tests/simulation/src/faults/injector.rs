@@ -9,7 +9,8 @@ use turmoil::Sim;
 use self::machine::Machine;
 use self::stops::Stops;
 use super::links::{Links, silence_from_inside};
-use super::{Fault, Orders, Planned, Trouble};
+use super::slow::SlowHosts;
+use super::{Fault, Orders, Planned, SLOW, Trouble};
 use crate::history::{History, Micros};
 use crate::hosts::{AUTH, GATEWAY, Site};
 use crate::net::Traffic;
@@ -21,6 +22,7 @@ pub struct Injector {
     random: Random,
     planned: VecDeque<Planned>,
     links: Links,
+    slow: SlowHosts,
     stops: Stops,
     /// Countdowns that run.
     armed: Vec<Armed>,
@@ -55,7 +57,8 @@ impl Injector {
             machines: disks.iter().map(machine).collect(),
             random,
             planned: planned.into(),
-            links: Links::new(traffic),
+            links: Links::new(traffic.clone()),
+            slow: SlowHosts::new(traffic),
             stops: Stops::default(),
             armed: Vec::new(),
             down: BTreeMap::new(),
@@ -111,12 +114,13 @@ impl Injector {
         refused.into_iter().for_each(|kind| self.count(kind));
         self.links.newly_felt().into_iter().for_each(|kind| self.count(kind));
         self.links.heal(sim, now);
+        (0..self.slow.speed_up(now)).for_each(|_| self.count(SLOW));
         while let Some(next) = self.planned.pop_front_if(|next| next.at <= now) {
             if self.begin(sim, next, now, history) {
                 history.event(now, format_args!("{:?} for {} us", next.fault, next.lasting));
             }
         }
-        let is_quiet = self.is_up() && self.links.are_sound_inside();
+        let is_quiet = self.is_up() && self.slow.are_none() && self.links.are_sound_inside();
         history.circumstances_mut().note_quiet(now, is_quiet);
         for since in self.machines.values_mut().filter_map(|machine| machine.hangs_since(now)) {
             history.circumstances_mut().note_hang(since, now);
@@ -137,6 +141,7 @@ impl Injector {
         let until = now + lasting;
         match fault {
             Fault::Link { way, trouble } => return self.links.trouble(sim, way, trouble, until),
+            Fault::Slow { instance, delay } => return self.slow.slow_down(instance, delay, until),
             Fault::Kill { instance, after: Some(writes) } => {
                 let Some(site) = Site::of(instance) else { return false };
                 self.machines[&site].disk().kill_after(instance, writes);
@@ -183,7 +188,7 @@ impl Injector {
             // What lasts from before gives way to a cold start.
             Fault::Link { .. } | Fault::ColdStart => true,
             // Also in the middle of an orderly end.
-            Fault::Kill { instance, .. } => is_there(instance),
+            Fault::Kill { instance, .. } | Fault::Slow { instance, .. } => is_there(instance),
             Fault::Restart { instance } => is_there(instance) && !self.stops.concern(instance),
             Fault::PowerLoss { site, .. } => has_power(site),
             Fault::Refusal { site, .. } => has_power(site) && !self.machines[&site].is_refusing(),

@@ -51,6 +51,14 @@ impl Circumstances {
         self.well(from, until).any(|(from, until)| self.had_its_disks(from, until, long))
     }
 
+    /// Since when, at this moment, the platform has recovered from everything, disks that hung among it; never, if it has
+    /// not.
+    pub fn well_since(&self, moment: Micros) -> Option<Micros> {
+        let (since, _) = self.well(0, moment).find(|(since, until)| since <= until && *until == moment)?;
+        let hangs = self.hangs.iter().filter(|(begin, _)| *begin <= moment).map(|(_, end)| *end);
+        Some(hangs.fold(since, Micros::max)).filter(|since| *since <= moment)
+    }
+
     fn well(&self, from: Micros, until: Micros) -> impl Iterator<Item = (Micros, Micros)> {
         let starts = self.gateway_starts.iter().copied();
         let start = starts.filter(|start| *start <= until).max().unwrap_or_default();
@@ -117,6 +125,21 @@ mod tests {
         assert!(could_write(0, R + 10, 10) && !could_write(0, R + 15, 11));
         assert!(!could_write(R + 1, R + 39, 10) && could_write(R + 1, R + 40, 10));
         assert!(circumstances.were_well(R + 1, R + 39, 38));
+    }
+
+    #[test]
+    fn the_moment_is_known_since_when_all_is_well() {
+        const R: Micros = RECOVERY;
+        let mut circumstances = Circumstances { gateway_starts: vec![0], ..Circumstances::default() };
+        for (now, is_quiet) in [(5, true), (R + 20, false), (R + 30, true)] {
+            circumstances.note_quiet(now, is_quiet);
+        }
+        let well_since = |moment| circumstances.well_since(moment);
+        assert_eq!([well_since(R + 4), well_since(R + 5)], [None, Some(R + 5)]);
+        assert_eq!([well_since(R + 21), well_since(2 * R + 29)], [None, None]);
+        assert_eq!(well_since(3 * R), Some(2 * R + 30));
+        circumstances.note_hang(R + 25, 2 * R + 40);
+        assert_eq!(circumstances.well_since(3 * R), Some(2 * R + 40), "a disk hung longer");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::call::{Answer, Call, Grant, Refusal, Request, Shown};
 use super::{Account, Attempt, Micros, Operation, Outcome};
 
 /// A moment as people read it: seconds with all six digits.
-pub(super) struct Moment(pub(super) Micros);
+pub(crate) struct Moment(pub(crate) Micros);
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -18,6 +18,7 @@ use user_service::Cost;
 
 use crate::faults::Orders;
 use crate::hosts::{ADMIN_PORT, GRPC_PORT, HTTP_PORT, PUBLIC_PORT, Site};
+use crate::lookout::Lookout;
 use crate::net::{SimulatedNetwork, Traffic};
 use crate::storage::Disk;
 use crate::time;
@@ -54,6 +55,7 @@ pub(super) struct Instance {
     pub(super) identity: Identity,
     pub(super) random: Random,
     pub(super) traffic: Traffic,
+    pub(super) lookout: Lookout,
     pub(super) orders: Orders,
     pub(super) town: Town,
 }
@@ -114,7 +116,9 @@ impl Instance {
         let env = Env::simulated(time::clock(), self.random.clone(), net);
         let service = ServiceName::new(self.site.service());
         let town = Arc::clone(&self.town.0);
-        Platform::new(service, env, self.identity.clone(), TrustDomain::default(), listeners(), town)
+        let platform =
+            Platform::new(service, env, self.identity.clone(), TrustDomain::default(), listeners(), town);
+        self.lookout.watch(self.name, platform)
     }
 
     fn database(&self) -> database::Config {

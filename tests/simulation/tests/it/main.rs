@@ -7,3 +7,4 @@ mod identity;
 mod network;
 mod refusing;
 mod replaying;
+mod sending;
