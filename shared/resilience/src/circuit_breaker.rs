@@ -151,8 +151,16 @@ impl CircuitBreaker {
 
     /// Gives a permit back with what came of its call, and tells whether that changed the state.
     pub fn leave(&self, permit: Permit, verdict: Verdict) -> Option<Change> {
+        if verdict == Verdict::Nothing && !permit.is_trial() {
+            // It counts nowhere.
+            return None;
+        }
+        self.judge(permit.spent(), verdict)
+    }
+
+    fn judge(&self, generation: u64, verdict: Verdict) -> Option<Change> {
         let mut inner = self.0.inner();
-        let change = inner.judge(permit.spent(), verdict, &self.0.config);
+        let change = inner.judge(generation, verdict, &self.0.config);
         if change.is_some() {
             self.0.publish(&inner);
         }

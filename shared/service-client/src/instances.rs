@@ -114,9 +114,11 @@ impl<C: Connections> Instances<C> {
 
     /// The set as it is now.
     fn known(&self) -> Arc<Known<C>> {
-        if self.known.load().is_old() {
-            self.update();
+        let known = self.known.load_full();
+        if !known.is_old() {
+            return known;
         }
+        self.update();
         self.known.load_full()
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, StatusCode};
 use resilience::Verdict;
-use tonic::Status;
+use tonic::{Code, Status};
 use types::ErrorClass;
 
 use crate::passed_on;
@@ -39,7 +39,8 @@ pub(crate) fn by_grpc(headers: &HeaderMap) -> Told {
     if !headers.contains_key(GRPC_STATUS) {
         return told(None, headers, AT_ONCE);
     }
-    let class = Status::from_header_map(headers).map(|status| proto::status::class(&status));
+    let status = Status::from_header_map(headers).filter(|status| status.code() != Code::Ok);
+    let class = status.map(|status| proto::status::class(&status));
     let pushback: Option<i64> = number(headers, &PUSHBACK);
     let refusal = match pushback.map(u64::try_from) {
         Some(Ok(millis)) => Refusal::Passing(Duration::from_millis(millis)),
@@ -109,6 +110,8 @@ mod tests {
             (of(ErrorClass::NotFound), Verdict::Success, None),
             (HeaderMap::new(), Verdict::Success, None),
         ];
+        let done = Status::ok("").into_http::<()>().headers().clone();
+        assert_eq!(by_grpc(&done), Told { verdict: Verdict::Success, refusal: None, is_error: false });
         for (headers, verdict, refusal) in cases {
             let told = Told { verdict, refusal, is_error: !headers.is_empty() };
             assert_eq!(by_grpc(&headers), told, "{headers:?}");

@@ -40,9 +40,8 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(breaker) = self.trial.take() {
-            let permit = Self::of_closed(self.generation);
             // A trial of which nothing was learnt changes no state.
-            breaker.leave(permit, Verdict::Nothing);
+            breaker.judge(self.generation, Verdict::Nothing);
         }
     }
 }

@@ -86,7 +86,8 @@ impl Load {
 
     /// The average as far as it still counts.
     fn faded(&self, now: Instant) -> f64 {
-        self.average() as f64 * self.share(now)
+        let average = self.average() as f64;
+        if average <= Self::LEAST { average } else { average * self.share(now) }
     }
 
     /// How much of the average counts still.

@@ -84,7 +84,7 @@ impl<'a, C: Connections> Search<'a, C> {
             (false, false) => return None,
         };
         let place = place(&cheaper.connections)?;
-        Some((self.enter(cheaper)?, place))
+        Some((self.enter_at(cheaper, now)?, place))
     }
 
     /// The first that will do; where there is none, one that does not let us in as far as is known.
@@ -118,8 +118,12 @@ impl<'a, C: Connections> Search<'a, C> {
 
     /// Takes an instance that had no place before.
     pub(crate) fn enter(&self, instance: &Arc<Instance<C>>) -> Option<Sending<C>> {
+        self.enter_at(instance, Instant::now())
+    }
+
+    fn enter_at(&self, instance: &Arc<Instance<C>>, now: Instant) -> Option<Sending<C>> {
         let permit = instance.breaker.try_enter().ok()?;
-        Some(Sending::begin(instance, permit, &self.watch))
+        Some(Sending::begin(instance, permit, now, &self.watch))
     }
 
     /// Whether an instance is neither away nor has an open breaker; if so, it is looked after from now on.

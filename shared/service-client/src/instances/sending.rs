@@ -19,11 +19,11 @@ pub(crate) struct Sending<C: Connections> {
 }
 
 impl<C: Connections> Sending<C> {
-    pub(super) fn begin(instance: &Arc<Instance<C>>, permit: Permit, watch: &Watch) -> Self {
+    pub(super) fn begin(instance: &Arc<Instance<C>>, permit: Permit, now: Instant, watch: &Watch) -> Self {
         instance.load.begin();
         watch.tell(|| What::Chosen { addr: instance.addr, is_trial: permit.is_trial() });
         let (instance, watch) = (Arc::clone(instance), watch.clone());
-        Self { instance, permit: Some(permit), began: Instant::now(), watch }
+        Self { instance, permit: Some(permit), began: now, watch }
     }
 
     /// Notes that there is a connection, from which on the instance is what takes time.
