@@ -3,7 +3,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::town::Town;
+use crate::issuer::Issuer;
+use crate::town::{Site, Town};
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_does_not_answer_is_waited_for_as_long_as_its_route_says() {
@@ -72,4 +73,51 @@ async fn how_the_platform_is_is_told_to_anybody_who_asks_by_get_or_head_and_kept
         assert_eq!((refused.problem().0, refused.header("allow")), (405, Some("GET, HEAD")));
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_takes_up_no_more_of_its_service_than_its_own_bulkhead_lets_it() {
+    let routes = [(
+        "ROUTES",
+        "/users/stuck user user-service timeout=2s at-once=1, /users user user-service, /auth public auth-service",
+    )];
+    Town::with(&routes, async |town| {
+        let (_, header) = town.somebody();
+        let stuck = async || town.get("/users/stuck", &header).await.problem().0;
+        let other = async {
+            town.shop.is_reached().await;
+            let began = Instant::now();
+            let status = town.get("/users/echo", &header).await.status();
+            (status, began.elapsed())
+        };
+        let (first, second, other) = tokio::join!(stuck(), stuck(), other);
+        let mut statuses = [first, second];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [503, 504], "one had its turn, the other certainly did nothing");
+        assert_eq!(other, (200, Duration::ZERO));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_waits_for_those_that_it_leads_to_and_not_for_ever_for_one_that_is_dead() {
+    let routes =
+        [("ROUTES", "/orders user order-service, /users user user-service, /auth public auth-service")];
+    Town::found(Site::in_memory(), Issuer::new(), &routes, async |town| {
+        let began = Instant::now();
+        let mut ready = town.admin("/health/ready").await;
+        assert_eq!(ready.status(), 503);
+        while ready.status() != 200 {
+            sleep(Duration::from_millis(100)).await;
+            ready = town.admin("/health/ready").await;
+        }
+        let waited = began.elapsed().as_secs();
+        assert!((9..13).contains(&waited), "{waited} s");
+        let (_, header) = town.somebody();
+        assert_eq!(town.get("/users/echo", &header).await.status(), 200);
+        assert_eq!(town.get("/orders", &header).await.problem().0, 503);
+    })
+    .await;
+
+    Town::tell(async |town| while town.admin("/health/ready").await.status() != 200 {}).await;
 }

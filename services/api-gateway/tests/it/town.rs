@@ -174,9 +174,14 @@ impl Town {
 
     /// What the admin listener tells.
     pub(crate) async fn metrics(&self) -> String {
+        self.admin("/metrics").await.body
+    }
+
+    /// What the admin listener answers.
+    pub(crate) async fn admin(&self, path: &str) -> Reply {
         let mut admin = Visitor::over(self.dial(self.admin).await);
-        admin.send("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        admin.reply().await.body
+        admin.send(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        admin.reply().await
     }
 
     /// For how many seconds the gateway has not heard of revocations.
