@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use runtime::{Clock, Env, Io, Listener, Net, Network, Random};
+use runtime::{Env, Io, Listener, Net, Network, Random};
 use service_auth::{Alpn, Identity, LocalCa, SpiffeId, TrustDomain};
 use service_client::measuring::Picking;
 use service_client::{Channel, Outbound};
@@ -56,7 +56,7 @@ pub(crate) fn pick() -> Result<f64> {
 pub(crate) async fn stack() -> Result<(f64, f64)> {
     let dir = tempfile::tempdir()?;
     let (dialled, accepted) = mpsc::channel(1);
-    let env = Env::simulated(Clock::system(), Random::system(), Net::over(Pipes(dialled)));
+    let env = Env { net: Net::over(Pipes(dialled)), ..Env::system(1) };
     let ca = LocalCa::open(dir.path(), &env.clock)?;
     let identity = |name: &'static str| -> Result<Identity> {
         let id = SpiffeId::service(&TrustDomain::default(), &ServiceName::new(name));

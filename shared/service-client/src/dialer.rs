@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use hyper::rt::Executor;
 use runtime::{Deadline, Env, Io, Random};
 use service_auth::{Alpn, Identity, SpiffeId, TlsError, TrustDomain};
@@ -145,10 +146,11 @@ impl Runner {
     }
 }
 
-/// For the streams of HTTP/2.
+/// For the streams of HTTP/2, which end with their connection.
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Runner {
     fn execute(&self, stream: F) {
-        self.run(stream);
+        // How it ends, its user is told.
+        self.tasks.spawn("outbound stream", stream.map(drop));
     }
 }
 

@@ -16,7 +16,10 @@ const MOST: u128 = 99_999_999;
 /// Writes what is left of `deadline` in the manner of gRPC.
 pub(crate) fn write_grpc(headers: &mut HeaderMap, deadline: Deadline) -> Result<(), SendError> {
     let text = grpc(deadline.remaining()).ok_or(SendError::Spent)?;
-    headers.insert(GRPC, HeaderValue::try_from(text).expect("digits and a letter are a header value"));
+    let mut value = HeaderValue::try_from(text).expect("digits and a letter are a header value");
+    // HTTP/2 would remember each value, and forget something for it that comes again.
+    value.set_sensitive(true);
+    headers.insert(GRPC, value);
     Ok(())
 }
 
