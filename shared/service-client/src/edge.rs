@@ -25,6 +25,10 @@ use crate::{EdgeStatus, InstanceStatus, SendError, What};
 /// beside what a person notices.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(25), longest: Duration::from_secs(1) };
 
+/// Whoever asks to be left alone for longer is not waited for: the caller, who is told so, waits better by itself than in
+/// a place that others could use, and a service that has too much to do refuses at once all the way.
+const LONGEST_REST: Duration = Duration::from_millis(250);
+
 /// The way from this service to another.
 #[derive(Debug)]
 pub(crate) struct Edge {

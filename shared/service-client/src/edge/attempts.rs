@@ -7,7 +7,7 @@ use runtime::Deadline;
 use tokio::time::sleep;
 use types::{Classify as _, ErrorClass};
 
-use super::{BACKOFF, Edge, Terms};
+use super::{BACKOFF, Edge, LONGEST_REST, Terms};
 use crate::told::Refusal;
 use crate::witness::Watch;
 use crate::{Outcome, SendError, What, passed_on};
@@ -93,9 +93,9 @@ impl<'a> Attempts<'a> {
     ) -> Option<Result<T, SendError>> {
         self.watch.tell(|| What::Came(came.outcome()));
         let not_before = match &came {
-            Came::Refusal(_, Refusal::Passing(not_before)) => Some(*not_before),
+            Came::Refusal(_, Refusal::Passing(rest)) if *rest <= LONGEST_REST => Some(*rest),
             Came::Failure(error) if self.may_repeat(error) => Some(Duration::ZERO),
-            Came::Answer(_) | Came::Error(_) | Came::Refusal(_, Refusal::Final) | Came::Failure(_) => None,
+            Came::Answer(_) | Came::Error(_) | Came::Refusal(..) | Came::Failure(_) => None,
         };
         let pause = |told| BACKOFF.pause_after(RetryAfter(told), self.number - 1, &self.edge.random);
         let pause = not_before.map(pause);
