@@ -320,7 +320,7 @@ async fn an_error_that_an_earlier_attempt_may_have_brought_about_is_not_told_as_
         let client = town.client();
         let sent = send(&client, method.clone(), "");
         let (outcome, ()) = tokio::join!(sent, cut_the_first(&shops, &notes));
-        let expected = answer.map_or(Err(ErrorClass::Unknown), Ok);
+        let expected = answer.ok_or(ErrorClass::Unknown);
         let outcome = outcome.map(|status| status.as_u16()).map_err(|error| error.class());
         assert_eq!(outcome, expected, "{method}");
     }
