@@ -105,7 +105,7 @@ impl Shared {
             if let Err(spent) = timeout::write_grpc(request.headers_mut(), deadline) {
                 return Came::Failure(spent);
             }
-            attempts.sent(sending.instance.addr);
+            attempts.sent(sending.instance.addr, deadline);
             let may_leave = || search.has_others() && attempts.may_leave();
             let waited = wait(taken.send(request), deadline, &sending, may_leave).await;
             let (addr, line) = (sending.instance.addr, &sending.instance.connections);

@@ -161,7 +161,7 @@ where
             if let Err(spent) = timeout::write_http(request.headers_mut(), deadline) {
                 return Came::Failure(spent);
             }
-            attempts.sent(sending.instance.addr);
+            attempts.sent(sending.instance.addr, deadline);
             let may_leave = || search.has_others() && attempts.may_leave();
             let waited = wait(lease.send(request), deadline, &sending, may_leave).await;
             let addr = sending.instance.addr;

@@ -68,9 +68,9 @@ impl<'a> Attempts<'a> {
         Self { edge, terms, deadline, repeatable, number, is_paid, doubt, watch, _place: place }
     }
 
-    /// Tells whoever watches that the instance of `addr` is sent to.
-    pub(crate) fn sent(&self, addr: SocketAddr) {
-        let left = self.deadline.remaining();
+    /// Tells whoever watches that the instance of `addr` is sent to and told of `deadline`.
+    pub(crate) fn sent(&self, addr: SocketAddr, deadline: Deadline) {
+        let left = deadline.remaining();
         self.watch.tell(|| What::Sent { addr, number: self.number, left });
     }
 

@@ -285,6 +285,19 @@ async fn what_failed_at_one_instance_goes_to_another_and_only_then_to_the_same()
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_failed_goes_to_an_instance_that_there_is_then() {
+    let registry = Registry::default();
+    let mut registered = vec![register(&registry, 1), register(&registry, 2)];
+    let instances = instances(&registry);
+    let mut search = instances.search(&Watch::default());
+    let first = search.next().unwrap().instance.addr;
+    registered.swap_remove(usize::from(2 - last(first))).withdraw();
+    let _third = register(&registry, 3);
+    search.elsewhere(first, Duration::ZERO);
+    assert_eq!(last(search.next().unwrap().instance.addr), 3, "the other has gone meanwhile");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_instance_is_waited_for_before_one_that_does_not_let_us_in_is_tried() {
     let registry = Registry::default();
     let _registered = [1, 2].map(|last| register(&registry, last));

@@ -117,7 +117,7 @@ fn nothing_goes_to_an_instance_whose_breaker_is_open_but_one_trial_after_each_pa
     assert_wrong(&then(&[(SECOND + 4, chosen(true))]), "an instance is tried before its pause is over");
     let failed = (2 * SECOND, left(true, Some(Change::Opened)));
     assert_right(&then(&[back.clone(), failed.clone(), (3 * SECOND, chosen(true))]));
-    let too_soon = then(&[back.clone(), failed, (3 * SECOND - 1, chosen(true))]);
+    let too_soon = then(&[back, failed, (3 * SECOND - 1, chosen(true))]);
     assert_wrong(&too_soon, "an instance is tried before its pause is over");
     assert_wrong(
         &of_one([(0, get()), (0, chosen(true))]),

@@ -30,7 +30,8 @@ fn in_a_window(edge: &Edge, requests: &[Request<'_>]) -> Option<String> {
         };
         let (first, more) = (lately(&begun) as u64, lately(&paid) as u64);
         let is_overdrawn = more > share.of(first) + u64::from(reserve);
-        is_overdrawn.then(|| format!("more is tried again than the budget allows: {edge} at {until}, {more} times beside {first} requests"))
+        let told = || format!("{edge} at {until}, {more} times beside {first} requests");
+        is_overdrawn.then(|| format!("more is tried again than the budget allows: {}", told()))
     })
 }
 

@@ -104,6 +104,15 @@ impl State {
         }
     }
 
+    /// Whether the act has become impossible, whatever comes before it: an end is for good.
+    pub(super) fn rules_out(&self, act: &Act) -> bool {
+        match act {
+            Act::Refresh(_, Told::Granted(_)) => self.has_ended || self.is_orphaned,
+            Act::EndFound | Act::Listed => self.has_ended,
+            _ => false,
+        }
+    }
+
     /// What may come of using `token`; more than one thing where the moments leave the grace open.
     fn fates(&self, token: Token, now: Span) -> Vec<Fate> {
         if !self.has_begun {

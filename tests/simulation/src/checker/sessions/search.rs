@@ -62,9 +62,13 @@ impl Search<'_> {
             return Found::None;
         }
         let Some((next, horizon)) = self.due(done) else { return Found::Order };
-        let certain = self.steps.iter().zip(&*done).filter(|(step, done)| **done && step.span.to.is_some());
-        let count = certain.count();
+        let certain = || self.steps.iter().zip(&*done).filter(|(step, _)| step.span.to.is_some());
+        let count = certain().filter(|(_, done)| **done).count();
         self.best = self.best.max(Some((count, next)));
+        // Else every order of what may never have happened would be tried in vain.
+        if certain().any(|(step, done)| !*done && state.rules_out(&step.act)) {
+            return Found::None;
+        }
         // What must come first is tried first; what may never have happened, last.
         for step in self.candidates(done, horizon) {
             let Step { act, span, .. } = &self.steps[step];

@@ -166,3 +166,15 @@ fn tokens_and_sessions_are_never_given_twice() {
     let again = call((5, 6), log_in_ada(), granted(2));
     assert_wrong(&after_login([again]), "a login brings a session that was there");
 }
+
+#[test]
+fn an_end_that_met_a_refresh_came_after_it_however_much_may_have_happened_before() {
+    let lost = (0..40).map(|nth| refresh((10 + nth, 60), 1, Answer::Unknown));
+    let met = [log_out((100, 110), 2, Answer::Done), refresh((99, 110), 2, granted(3))];
+    let history = |last| {
+        let all = [refresh((5, 6), 1, granted(2))].into_iter().chain(lost.clone()).chain(met.clone());
+        after_login(all.chain([last]))
+    };
+    assert_right(&history(refresh((120, 121), 3, UNAUTHENTICATED)));
+    assert_wrong(&history(refresh((120, 121), 3, granted(4))), UNRULED);
+}
