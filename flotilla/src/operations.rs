@@ -9,7 +9,7 @@ use chassis::show_duration;
 use futures_util::future::join_all;
 use proto::flotilla::operations::v1::operations_service_client::OperationsServiceClient;
 use proto::flotilla::operations::v1::{
-    Check, Edge, EdgeInstance, GetStatusRequest, GetStatusResponse, ListPermissionsRequest,
+    Callee, CalleeInstance, Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest,
     ListPermissionsResponse, Permission, SetLogLevelRequest, Terms,
 };
 use service_client::Channel;
@@ -67,7 +67,7 @@ pub(crate) async fn status(operator: &Operator, services: &[ServiceName]) -> Res
         table.push([service, address, status, version, log, checks]);
     }
     print(&table);
-    print_edges(&instances, &answers);
+    print_callees(&instances, &answers);
     let failed = instances
         .iter()
         .zip(answers)
@@ -76,7 +76,7 @@ pub(crate) async fn status(operator: &Operator, services: &[ServiceName]) -> Res
 }
 
 /// How the services call each other, as the callers see it.
-fn print_edges(callers: &[&Instance], answers: &[Result<GetStatusResponse, Refusal>]) {
+fn print_callees(callers: &[&Instance], answers: &[Result<GetStatusResponse, Refusal>]) {
     let mut table = Columns::under([
         "CALLER",
         "CALLEE",
@@ -90,9 +90,11 @@ fn print_edges(callers: &[&Instance], answers: &[Result<GetStatusResponse, Refus
     ]);
     let mut is_empty = true;
     for (caller, answer) in callers.iter().zip(answers) {
-        let edges = answer.iter().flat_map(|answer| &answer.edges);
-        for (edge, terms) in edges.flat_map(|edge| edge.terms.iter().map(move |terms| (edge, terms))) {
-            table.push(edge_cells(caller, edge, terms));
+        let callees = answer.iter().flat_map(|answer| &answer.callees);
+        for (callee, terms) in
+            callees.flat_map(|callee| callee.terms.iter().map(move |terms| (callee, terms)))
+        {
+            table.push(callee_cells(caller, callee, terms));
             is_empty = false;
         }
     }
@@ -103,17 +105,17 @@ fn print_edges(callers: &[&Instance], answers: &[Result<GetStatusResponse, Refus
     }
 }
 
-fn edge_cells(caller: &Instance, edge: &Edge, terms: &Terms) -> [String; 9] {
-    let instance = |EdgeInstance { address, breaker, is_away, under_way }: &EdgeInstance| {
+fn callee_cells(caller: &Instance, callee: &Callee, terms: &Terms) -> [String; 9] {
+    let instance = |CalleeInstance { address, breaker, is_away, under_way }: &CalleeInstance| {
         let how = if *is_away { "not reached" } else { breaker };
         format!("{address} {how} {under_way}")
     };
-    let instances = edge.instances.iter().map(instance).collect::<Vec<_>>().join(", ");
+    let instances = callee.instances.iter().map(instance).collect::<Vec<_>>().join(", ");
     let timeout = terms.timeout_ms.map(|millis| show_duration(Duration::from_millis(millis)));
     [
         format!("{} {}", caller.service, caller.address),
-        edge.callee.clone(),
-        edge.protocol.clone(),
+        callee.callee.clone(),
+        callee.protocol.clone(),
         if terms.path.is_empty() { "*".to_owned() } else { terms.path.clone() },
         timeout.unwrap_or_else(|| "caller's".to_owned()),
         terms.attempts.to_string(),

@@ -5,7 +5,7 @@ use chassis::{Addrs, Listeners, Platform};
 use discovery::{Discover, Endpoint, Registration, Registry};
 use runtime::Env;
 use service_auth::Issuer;
-use service_client::{Edges, Outbound};
+use service_client::{Callees, Outbound};
 use telemetry::LogFilter;
 use types::ServiceName;
 
@@ -25,7 +25,7 @@ pub(super) struct House {
 /// What holds for each of them.
 pub(super) struct Manners {
     pub(super) issuer: Issuer,
-    pub(super) edges: Edges,
+    pub(super) callees: Callees,
     pub(super) log_filter: Option<LogFilter>,
 }
 
@@ -57,8 +57,8 @@ impl House {
         let env = self.env.with_own_tasks();
         let discovery = Arc::clone(&self.discovery);
         let platform = Platform::new(name.clone(), env, identity, trust_domain, listeners, discovery);
-        let Manners { issuer, edges, log_filter } = &self.manners;
-        let platform = platform.with_edges(edges.clone()).with_issuer(issuer.clone());
+        let Manners { issuer, callees, log_filter } = &self.manners;
+        let platform = platform.with_callees(callees.clone()).with_issuer(issuer.clone());
         Ok(platform.with_renewal(self.data.renewal()).with_log_filter(log_filter.clone()))
     }
 

@@ -159,7 +159,7 @@ impl ProcessConfig {
         let renewal = Renewal::new(move |identity| identity.reload(&cert, &key, &ca));
         let discovery = self.discovery.open(&env)?;
         let platform = Platform::new(service, env, identity, trust_domain, self.listeners, discovery);
-        Ok(platform.with_edges(self.edges).with_issuer(self.issuer).with_renewal(renewal))
+        Ok(platform.with_callees(self.callees).with_issuer(self.issuer).with_renewal(renewal))
     }
 }
 

@@ -52,7 +52,7 @@ pub use serve::{Drained, Limits, Server, Transport};
 pub use service::{Addrs, RunError, Service};
 pub use settings::{
     ConfigFile, Configure, DiscoveryConfig, Flags, Place, SettingError, SettingErrors, Settings, Sources,
-    Vars, database_config, discovery_config, edges_config, finish_all, optional_discovery, read_duration,
+    Vars, database_config, discovery_config, finish_all, optional_discovery, outbound_config, read_duration,
     read_size, show_duration, show_size,
 };
 pub use signals::{Impatient, live};

@@ -7,11 +7,11 @@ use proto::flotilla::operations::v1::operations_service_server::{
     OperationsService, OperationsServiceServer,
 };
 use proto::flotilla::operations::v1::{
-    Check, Edge, EdgeInstance, GetStatusRequest, GetStatusResponse, ListPermissionsRequest,
+    Callee, CalleeInstance, Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest,
     ListPermissionsResponse, Permission, SetLogLevelRequest, SetLogLevelResponse, Terms,
 };
 use service_auth::{AllowTable, Callers, Peer};
-use service_client::{EdgeStatus, InstanceStatus};
+use service_client::{CalleeStatus, InstanceStatus};
 use telemetry::{LogFilter, LogsError};
 use tonic::{Request, Response, Status, async_trait};
 use types::{Classify, ErrorClass, FieldError};
@@ -90,7 +90,7 @@ impl Operations {
     }
 }
 
-fn edge(status: EdgeStatus) -> Edge {
+fn callee(status: CalleeStatus) -> Callee {
     let terms = |(path, terms): (String, service_client::Terms)| Terms {
         path,
         timeout_ms: terms.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
@@ -98,13 +98,13 @@ fn edge(status: EdgeStatus) -> Edge {
         at_once: terms.bulkhead.at_once,
         waiting: terms.bulkhead.waiting,
     };
-    let instance = |instance: InstanceStatus| EdgeInstance {
+    let instance = |instance: InstanceStatus| CalleeInstance {
         address: instance.addr.to_string(),
         breaker: instance.breaker.as_str().to_owned(),
         is_away: instance.is_away,
         under_way: instance.under_way,
     };
-    Edge {
+    Callee {
         callee: status.callee.to_string(),
         protocol: status.protocol.to_owned(),
         terms: status.terms.into_iter().map(terms).collect(),
@@ -133,7 +133,7 @@ impl OperationsService for Operations {
             status: report.status.as_str().to_owned(),
             checks: checks.collect(),
             log_filter: log_filter.unwrap_or_default(),
-            edges: self.platform.outbound().status().into_iter().map(edge).collect(),
+            callees: self.platform.outbound().status().into_iter().map(callee).collect(),
         }))
     }
 

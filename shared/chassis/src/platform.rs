@@ -3,7 +3,7 @@ use std::sync::Arc;
 use discovery::Discover;
 use runtime::Env;
 use service_auth::{Identity, Issuer, TrustDomain};
-use service_client::{Edges, Outbound, Witness};
+use service_client::{Callees, Outbound, Witness};
 use telemetry::{LogFilter, Metrics};
 use types::ServiceName;
 
@@ -95,10 +95,10 @@ impl Platform {
         Self { log_filter: filter, ..self }
     }
 
-    /// The same, which calls others on the terms of `edges`. To be said before anybody asks for the way.
+    /// The same, which calls others on the terms of `callees`. To be said before anybody asks for the way.
     #[must_use]
-    pub fn with_edges(self, edges: Edges) -> Self {
-        Self { outbound: self.outbound.with_edges(edges), ..self }
+    pub fn with_callees(self, callees: Callees) -> Self {
+        Self { outbound: self.outbound.with_callees(callees), ..self }
     }
 
     /// The same, on whose requests to others `witness` keeps an eye. To be said before anybody asks for the way.

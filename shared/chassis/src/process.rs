@@ -4,10 +4,10 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use service_auth::{DEFAULT_TRUST_DOMAIN, Issuer, TrustDomain};
-use service_client::Edges;
+use service_client::Callees;
 use telemetry::{LogFormat, Logs, LogsError};
 
-use crate::{Configure, DiscoveryConfig, Listeners, Settings, discovery_config, edges_config};
+use crate::{Configure, DiscoveryConfig, Listeners, Settings, discovery_config, outbound_config};
 
 /// What a service that is a process of its own is told, besides what it is about.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct ProcessConfig {
     /// Where the others are.
     pub discovery: DiscoveryConfig,
     /// On which terms it calls them.
-    pub edges: Edges,
+    pub callees: Callees,
     /// Where it listens.
     pub listeners: Listeners,
     /// Heavy computations, such as password hashes, that run at once.
@@ -110,7 +110,7 @@ impl Configure for ProcessConfig {
             identity: IdentityFiles::configure(settings),
             issuer: issuer(settings),
             discovery: discovery_config(settings),
-            edges: edges_config(settings),
+            callees: outbound_config(settings),
             listeners: Listeners::configure(settings),
             compute_threads: compute_threads(settings),
         };

@@ -9,7 +9,7 @@ mod composition;
 mod database;
 mod database_url;
 mod discovery;
-mod edges;
+mod outbound;
 mod error;
 mod file;
 mod flags;
@@ -29,11 +29,11 @@ use self::check::Names;
 pub use composition::finish_all;
 pub use database::database_config;
 pub use discovery::{DiscoveryConfig, discovery_config, optional_discovery};
-pub use edges::edges_config;
 pub use error::{Place, SettingError, SettingErrors};
 pub use file::ConfigFile;
 pub use flags::Flags;
 pub use notation::{read_duration, read_size, show_duration, show_size};
+pub use outbound::outbound_config;
 pub use vars::Vars;
 
 /// A configuration that is read from settings.

@@ -20,14 +20,14 @@ use tower::Service;
 
 pub use self::answered::Answered;
 use self::line::{Line, Taken};
+use crate::callee::{Attempts, Callee, Came};
 use crate::dialer::Dialer;
-use crate::edge::{Attempts, Came, Edge};
 use crate::instances::{Instances, Search, Sending};
 use crate::kept::{Kept, Sent};
 use crate::request::Call;
 use crate::told::{self, Told};
 use crate::waiting::{Waited, wait};
-use crate::{EdgeStatus, Outcome, SendError, What, timeout};
+use crate::{CalleeStatus, Outcome, SendError, What, timeout};
 
 /// The internal API of a service, for the clients that tonic makes: `UserServiceClient::new(channel)`. Clones share
 /// its connections.
@@ -38,7 +38,7 @@ use crate::{EdgeStatus, Outcome, SendError, What, timeout};
 pub struct Channel(Arc<Shared>);
 
 struct Shared {
-    edge: Edge,
+    callee: Callee,
     dialer: Dialer,
     authority: Authority,
     instances: Instances<Line>,
@@ -48,16 +48,16 @@ struct Shared {
 const MOST_TRIES: usize = 3;
 
 impl Channel {
-    pub(crate) fn new(edge: Edge, dialer: Dialer, endpoints: watch::Receiver<Endpoints>) -> Self {
+    pub(crate) fn new(callee: Callee, dialer: Dialer, endpoints: watch::Receiver<Endpoints>) -> Self {
         let authority = Authority::try_from(dialer.service.as_str()).expect("a service's name is a host's");
         let (service, random) = (&dialer.service, dialer.random());
         let address = |endpoint: &Endpoint| endpoint.grpc;
-        let instances = Instances::new(service, endpoints, address, edge.breaker(), random);
-        Self(Arc::new(Shared { edge, dialer, authority, instances }))
+        let instances = Instances::new(service, endpoints, address, callee.breaker(), random);
+        Self(Arc::new(Shared { callee, dialer, authority, instances }))
     }
 
-    pub(crate) fn status(&self) -> EdgeStatus {
-        self.0.edge.status(self.0.instances.status())
+    pub(crate) fn status(&self) -> CalleeStatus {
+        self.0.callee.status(self.0.instances.status())
     }
 }
 
@@ -69,12 +69,12 @@ impl Shared {
         }
         let uri = request.uri().clone();
         let path = uri.path();
-        let lane = self.edge.lane(path);
+        let lane = self.callee.lane(path);
         let deadline = lane.within(deadline);
         // Whoever listens to a stream begins again by itself when that ends, and so when it does not begin.
         let repeatable = if whole { Repeatable::of_method(path) } else { Repeatable::No };
         self.address(&mut request);
-        let mut attempts = self.edge.begin((lane, path), deadline, repeatable).await?;
+        let mut attempts = self.callee.begin((lane, path), deadline, repeatable).await?;
         let (head, body) = request.into_parts();
         let body = Kept::new(body, whole && attempts.may_go_on());
         let mut search = self.instances.search(&attempts.watch);

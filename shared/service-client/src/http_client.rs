@@ -17,13 +17,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use self::pool::{Connection, Lease, Pool, Turn};
 pub use self::proxied::Proxied;
+use crate::callee::{Attempts, Callee, Came, Lane, Terms};
 use crate::dialer::Dialer;
-use crate::edge::{Attempts, Came, Edge, Lane, Terms};
 use crate::instances::{Instance, Instances, Nowhere, Search, Sending};
 use crate::kept::{Kept, Sent};
 use crate::told::{self, Told};
 use crate::waiting::{Waited, wait};
-use crate::{BoxError, ConnectError, EdgeStatus, Outcome, SendError, What, timeout};
+use crate::{BoxError, CalleeStatus, ConnectError, Outcome, SendError, What, timeout};
 
 /// The edge API of a service, for whoever passes requests on to it: HTTP/1.1, a connection for each request and then
 /// for the next one. Bodies stream both ways; of a request, as much is kept as it takes to send a small one again.
@@ -38,7 +38,7 @@ pub struct HttpClient<B> {
 }
 
 struct Shared<B> {
-    edge: Edge,
+    callee: Callee,
     dialer: Dialer,
     host: HeaderValue,
     instances: Instances<Pool<B>>,
@@ -54,22 +54,22 @@ const MOST_WAITING: usize = 500;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 impl<B> HttpClient<B> {
-    pub(crate) fn new(edge: Edge, dialer: Dialer, endpoints: watch::Receiver<Endpoints>) -> Self {
+    pub(crate) fn new(callee: Callee, dialer: Dialer, endpoints: watch::Receiver<Endpoints>) -> Self {
         let service = &dialer.service;
         let host = HeaderValue::from_str(service.as_str()).expect("a service's name is a header value");
         let address = |endpoint: &Endpoint| endpoint.http;
-        let instances = Instances::new(service, endpoints, address, edge.breaker(), dialer.random());
+        let instances = Instances::new(service, endpoints, address, callee.breaker(), dialer.random());
         let waiting = Semaphore::new(MOST_WAITING);
-        Self { shared: Arc::new(Shared { edge, dialer, host, instances, waiting }), lane: None }
+        Self { shared: Arc::new(Shared { callee, dialer, host, instances, waiting }), lane: None }
     }
 
-    pub(crate) fn status(&self) -> EdgeStatus {
-        self.shared.edge.status(self.shared.instances.status())
+    pub(crate) fn status(&self) -> CalleeStatus {
+        self.shared.callee.status(self.shared.instances.status())
     }
 
     /// The terms of requests that have none of their own.
     pub fn terms(&self) -> Terms {
-        self.shared.edge.usual()
+        self.shared.callee.usual()
     }
 
     /// The same, for requests on `terms` of their own, with a bulkhead of their own.
@@ -96,10 +96,10 @@ where
     ) -> Result<Response<Proxied<B>>, SendError> {
         let shared = &*self.shared;
         let uri = request.uri().clone();
-        let lane = self.lane.as_deref().unwrap_or_else(|| shared.edge.lane(uri.path()));
+        let lane = self.lane.as_deref().unwrap_or_else(|| shared.callee.lane(uri.path()));
         let deadline = lane.within(deadline);
         let repeatable = repeatable(&request);
-        let mut attempts = shared.edge.begin((lane, uri.path()), deadline, repeatable).await?;
+        let mut attempts = shared.callee.begin((lane, uri.path()), deadline, repeatable).await?;
         let (head, body) = shared.addressed(request).into_parts();
         let body = Kept::new(body, attempts.may_go_on());
         let mut search = shared.instances.search(&attempts.watch);

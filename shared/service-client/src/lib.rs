@@ -9,7 +9,7 @@
 //! 5. a *connection* to it over mTLS, with whoever the service's SPIFFE id says and nobody else.
 
 mod outbound;
-mod edge;
+mod callee;
 mod metrics;
 mod witness;
 mod request;
@@ -29,13 +29,13 @@ pub mod measuring;
 
 use std::error::Error;
 
+pub use callee::{CalleeConfig, Callees, Terms};
 pub use channel::{Answered, Channel};
 pub use dialer::ConnectError;
-pub use edge::{EdgeConfig, Edges, Terms};
 pub use error::{CallError, SendError};
 pub use http_client::{HttpClient, Proxied};
 pub use instances::InstanceStatus;
-pub use outbound::{EdgeStatus, Outbound};
+pub use outbound::{CalleeStatus, Outbound};
 pub use passed_on::{forbid_retry, watch_calls};
 pub use request::{request, streaming};
 pub use witness::{Event, Outcome, What, Witness};

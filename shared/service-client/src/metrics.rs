@@ -16,7 +16,7 @@ pub(crate) struct OutboundMetrics {
 
 /// The same for one of them.
 #[derive(Debug)]
-pub(crate) struct EdgeMetrics {
+pub(crate) struct CalleeMetrics {
     callee: String,
     answered: Counter,
     attempts: Counter,
@@ -45,10 +45,10 @@ impl OutboundMetrics {
         }
     }
 
-    pub(crate) fn edge(&self, callee: &ServiceName) -> EdgeMetrics {
+    pub(crate) fn callee(&self, callee: &ServiceName) -> CalleeMetrics {
         let callee = callee.to_string();
         let labels = vec![("callee", callee.clone())];
-        EdgeMetrics {
+        CalleeMetrics {
             answered: self.requests.get_or_create_owned(&outcome(&callee, "answered")),
             attempts: self.attempts.get_or_create_owned(&labels),
             retries: self.retries.get_or_create_owned(&labels),
@@ -62,7 +62,7 @@ fn outcome(callee: &str, outcome: &str) -> Labels {
     vec![("callee", callee.to_owned()), ("outcome", outcome.to_owned())]
 }
 
-impl EdgeMetrics {
+impl CalleeMetrics {
     pub(crate) fn attempt(&self) {
         self.attempts.inc();
     }

@@ -11,8 +11,8 @@ use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 use types::ServiceName;
 
+use crate::callee::{Callee, Callees, Terms};
 use crate::dialer::Dialer;
-use crate::edge::{Edge, Edges, Terms};
 use crate::metrics::OutboundMetrics;
 use crate::witness::Watcher;
 use crate::{Channel, HttpClient, InstanceStatus, Witness};
@@ -24,8 +24,8 @@ pub struct Outbound(Arc<Shared>);
 struct Shared {
     way: Way,
     channels: Mutex<BTreeMap<ServiceName, Channel>>,
-    /// Each tells how an edge is. There are as many as the code takes.
-    edges: Mutex<Vec<Box<dyn Fn() -> EdgeStatus + Send>>>,
+    /// Each tells how a callee is. There are as many as the code takes.
+    callees: Mutex<Vec<Box<dyn Fn() -> CalleeStatus + Send>>>,
     closing: CancellationToken,
 }
 
@@ -36,14 +36,14 @@ struct Way {
     identity: Identity,
     trust_domain: TrustDomain,
     discovery: Arc<dyn Discover>,
-    edges: Edges,
+    callees: Callees,
     metrics: OutboundMetrics,
     watcher: Watcher,
 }
 
 /// How the way to another service is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EdgeStatus {
+pub struct CalleeStatus {
     /// Who is called.
     pub callee: ServiceName,
     /// `grpc` or `http`.
@@ -67,21 +67,21 @@ impl Outbound {
             identity: identity.clone(),
             trust_domain: trust_domain.clone(),
             discovery: Arc::clone(discovery),
-            edges: Edges::default(),
+            callees: Callees::default(),
             metrics: OutboundMetrics::default(),
             watcher: Watcher::default(),
         })
     }
 
     fn by(way: Way) -> Self {
-        let (channels, edges, closing) = (Mutex::default(), Mutex::default(), CancellationToken::new());
-        Self(Arc::new(Shared { way, channels, edges, closing }))
+        let (channels, callees, closing) = (Mutex::default(), Mutex::default(), CancellationToken::new());
+        Self(Arc::new(Shared { way, channels, callees, closing }))
     }
 
-    /// Another one, on the terms of `edges`.
+    /// Another one, on the terms of `callees`.
     #[must_use]
-    pub fn with_edges(&self, edges: Edges) -> Self {
-        Self::by(Way { edges, ..self.0.way.clone() })
+    pub fn with_callees(&self, callees: Callees) -> Self {
+        Self::by(Way { callees, ..self.0.way.clone() })
     }
 
     /// Another one, whose requests are counted in `metrics`.
@@ -103,10 +103,10 @@ impl Outbound {
             return channel.clone();
         }
         let endpoints = self.0.way.discovery.watch(service);
-        let channel = Channel::new(self.edge(service, "grpc"), self.dialer(service), endpoints);
+        let channel = Channel::new(self.callee(service, "grpc"), self.dialer(service), endpoints);
         channels.insert(service.clone(), channel.clone());
         let told = channel.clone();
-        self.edges().push(Box::new(move || told.status()));
+        self.callees().push(Box::new(move || told.status()));
         channel
     }
 
@@ -116,15 +116,15 @@ impl Outbound {
         B: Body<Data = Bytes> + Send + 'static,
     {
         let endpoints = self.0.way.discovery.watch(service);
-        let client = HttpClient::new(self.edge(service, "http"), self.dialer(service), endpoints);
+        let client = HttpClient::new(self.callee(service, "http"), self.dialer(service), endpoints);
         let told = client.clone();
-        self.edges().push(Box::new(move || told.status()));
+        self.callees().push(Box::new(move || told.status()));
         client
     }
 
     /// How the way to each other service is, as far as any is called.
-    pub fn status(&self) -> Vec<EdgeStatus> {
-        self.edges().iter().map(|edge| edge()).collect()
+    pub fn status(&self) -> Vec<CalleeStatus> {
+        self.callees().iter().map(|callee| callee()).collect()
     }
 
     /// Ends every connection, and makes no more. What is still on its way is cut.
@@ -132,14 +132,14 @@ impl Outbound {
         self.0.closing.cancel();
     }
 
-    fn edge(&self, service: &ServiceName, protocol: &'static str) -> Edge {
-        let Way { edges, metrics, env, watcher, .. } = &self.0.way;
-        let config = edges.0.get(service).cloned().unwrap_or_default();
-        Edge::new((service, protocol), &config, &env.random, metrics.edge(service), watcher)
+    fn callee(&self, service: &ServiceName, protocol: &'static str) -> Callee {
+        let Way { callees, metrics, env, watcher, .. } = &self.0.way;
+        let config = callees.0.get(service).cloned().unwrap_or_default();
+        Callee::new((service, protocol), &config, &env.random, metrics.callee(service), watcher)
     }
 
-    fn edges(&self) -> MutexGuard<'_, Vec<Box<dyn Fn() -> EdgeStatus + Send>>> {
-        self.0.edges.lock().unwrap_or_else(PoisonError::into_inner)
+    fn callees(&self) -> MutexGuard<'_, Vec<Box<dyn Fn() -> CalleeStatus + Send>>> {
+        self.0.callees.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn dialer(&self, service: &ServiceName) -> Dialer {

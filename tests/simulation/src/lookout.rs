@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chassis::Platform;
 use resilience::State;
-use service_client::{EdgeStatus, Event, InstanceStatus, Outbound};
+use service_client::{CalleeStatus, Event, InstanceStatus, Outbound};
 
 use crate::history::{Ailing, Caller, Edge, Micros, Sight};
 use crate::time;
@@ -63,7 +63,7 @@ impl Lookout {
     }
 }
 
-fn ailing(at: Micros, caller: Caller, status: EdgeStatus) -> impl Iterator<Item = Ailing> {
+fn ailing(at: Micros, caller: Caller, status: CalleeStatus) -> impl Iterator<Item = Ailing> {
     let edge = Edge { caller, callee: status.callee, protocol: status.protocol };
     let instances = status.instances.len();
     let is_ailing = |instance: &InstanceStatus| instance.is_away || instance.breaker != State::Closed;

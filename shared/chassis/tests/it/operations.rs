@@ -13,8 +13,8 @@ use crate::town::{SHOP, Town};
 
 fn status(word: &str, checks: Vec<Check>, log_filter: &str) -> GetStatusResponse {
     let (service, version) = (SHOP.to_string(), VERSION.to_owned());
-    let (log_filter, edges) = (log_filter.to_owned(), Vec::new());
-    GetStatusResponse { service, version, status: word.to_owned(), checks, log_filter, edges }
+    let (log_filter, callees) = (log_filter.to_owned(), Vec::new());
+    GetStatusResponse { service, version, status: word.to_owned(), checks, log_filter, callees }
 }
 
 fn database(failure: Option<&str>) -> Vec<Check> {

@@ -291,7 +291,7 @@ async fn what_failed_goes_to_an_instance_that_there_is_then() {
     let instances = instances(&registry);
     let mut search = instances.search(&Watch::default());
     let first = search.next().unwrap().instance.addr;
-    registered.swap_remove(usize::from(2 - last(first))).withdraw();
+    drop(registered.swap_remove(usize::from(2 - last(first))));
     let _third = register(&registry, 3);
     search.elsewhere(first, Duration::ZERO);
     assert_eq!(last(search.next().unwrap().instance.addr), 3, "the other has gone meanwhile");

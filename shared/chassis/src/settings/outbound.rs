@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use service_client::{EdgeConfig, Edges, Terms};
+use service_client::{CalleeConfig, Callees, Terms};
 use types::ServiceName;
 
 use super::{Settings, read_duration};
 
-const NAME: &str = "EDGES";
+const NAME: &str = "OUTBOUND";
 const RIGHT: &str = "the terms on which other services are called, with commas between them, such as \
                      user-service timeout=5s attempts=2";
 
@@ -29,45 +29,45 @@ const MOST_PLACES: u32 = 10_000;
 const MOST_ATTEMPTS: u32 = 5;
 const MOST_FAILURES: u32 = 1_000;
 
-/// The terms that `EDGES` names; what it does not is called on the usual ones.
-pub fn edges_config(settings: &mut Settings) -> Edges {
-    let mut edges = Edges::default();
-    let Some(text) = settings.optional_text(NAME, RIGHT) else { return edges };
+/// The terms that `OUTBOUND` names; what it does not is called on the usual ones.
+pub fn outbound_config(settings: &mut Settings) -> Callees {
+    let mut callees = Callees::default();
+    let Some(text) = settings.optional_text(NAME, RIGHT) else { return callees };
     let mut parts: Vec<_> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
     // What a service's terms are, its paths begin with.
     parts.sort_by_key(|part| callee(part).contains('/'));
-    let mut callees = BTreeSet::new();
+    let mut named = BTreeSet::new();
     for part in parts {
-        let read = if callees.insert(callee(part)) { read(part, &mut edges) } else { Err(TWICE) };
+        let read = if named.insert(callee(part)) { read(part, &mut callees) } else { Err(TWICE) };
         if let Err(right) = read {
             settings.reject_part(NAME, part, right);
         }
     }
-    edges
+    callees
 }
 
 fn callee(part: &str) -> &str {
     part.split_ascii_whitespace().next().unwrap_or(part)
 }
 
-fn read(part: &str, edges: &mut Edges) -> Result<(), &'static str> {
+fn read(part: &str, callees: &mut Callees) -> Result<(), &'static str> {
     let callee = callee(part);
     let (service, path) = callee.split_at(callee.find('/').unwrap_or(callee.len()));
     let service: ServiceName = service.parse().or(Err(SERVICE))?;
     let mut words = part.split_ascii_whitespace().skip(1).peekable();
     words.peek().ok_or(SHAPE)?;
-    let edge = edges.0.entry(service).or_default();
+    let callee = callees.0.entry(service).or_default();
     if path.is_empty() {
-        return words.try_for_each(|word| take_for_all(edge, word));
+        return words.try_for_each(|word| take_for_all(callee, word));
     }
-    let mut terms = edge.terms;
+    let mut terms = callee.terms;
     words.try_for_each(|word| take(&mut terms, word))?;
-    edge.special.insert(path.to_owned(), terms);
+    callee.special.insert(path.to_owned(), terms);
     Ok(())
 }
 
-fn take_for_all(edge: &mut EdgeConfig, word: &str) -> Result<(), &'static str> {
-    let breaker = &mut edge.breaker;
+fn take_for_all(callee: &mut CalleeConfig, word: &str) -> Result<(), &'static str> {
+    let breaker = &mut callee.breaker;
     match word.split_once('=') {
         Some(("failures", value)) => {
             let failures = number(value, 1..=MOST_FAILURES).ok_or(BREAKER)?;
@@ -78,7 +78,7 @@ fn take_for_all(edge: &mut EdgeConfig, word: &str) -> Result<(), &'static str> {
             breaker.failure_rate = resilience::Percent::new(rate.ok_or(BREAKER)?);
         }
         Some(("pause", value)) => breaker.pause = duration(value, PAUSES).ok_or(BREAKER)?,
-        _ => return take(&mut edge.terms, word),
+        _ => return take(&mut callee.terms, word),
     }
     Ok(())
 }
@@ -110,30 +110,30 @@ mod tests {
     use super::*;
     use crate::{Sources, Vars};
 
-    fn edges(text: &str) -> Result<Edges, String> {
+    fn callees(text: &str) -> Result<Callees, String> {
         let sources = Sources { vars: Vars::from([(NAME, text)]), ..Sources::default() };
         let mut settings = Settings::new(ServiceName::new("auth-service"), sources);
-        let edges = edges_config(&mut settings);
-        settings.finish().map(|()| edges).map_err(|errors| errors.to_string())
+        let callees = outbound_config(&mut settings);
+        settings.finish().map(|()| callees).map_err(|errors| errors.to_string())
     }
 
     #[test]
     fn terms_are_told_for_a_service_and_for_what_is_special_about_it() {
         let text = "user-service/userservice.UserService/GetUser attempts=1, \
                     user-service timeout=5s attempts=2 at-once=100 waiting=0 failures=3 rate=80 pause=500ms";
-        let edges = edges(text).unwrap();
-        let edge = &edges.0[&ServiceName::new("user-service")];
-        assert_eq!((edge.terms.timeout, edge.terms.attempts), (Some(Duration::from_secs(5)), 2));
-        assert_eq!((edge.terms.bulkhead.at_once, edge.terms.bulkhead.waiting), (100, 0));
-        assert_eq!((edge.breaker.failures_in_a_row.get(), edge.breaker.pause.as_millis()), (3, 500));
-        let special = &edge.special["/userservice.UserService/GetUser"];
-        assert_eq!(*special, Terms { attempts: 1, ..edge.terms }, "the rest is the service's");
-        assert_eq!(self::edges("").unwrap(), Edges::default());
+        let callees = callees(text).unwrap();
+        let callee = &callees.0[&ServiceName::new("user-service")];
+        assert_eq!((callee.terms.timeout, callee.terms.attempts), (Some(Duration::from_secs(5)), 2));
+        assert_eq!((callee.terms.bulkhead.at_once, callee.terms.bulkhead.waiting), (100, 0));
+        assert_eq!((callee.breaker.failures_in_a_row.get(), callee.breaker.pause.as_millis()), (3, 500));
+        let special = &callee.special["/userservice.UserService/GetUser"];
+        assert_eq!(*special, Terms { attempts: 1, ..callee.terms }, "the rest is the service's");
+        assert_eq!(self::callees("").unwrap(), Callees::default());
     }
 
     #[test]
     fn every_wrong_part_is_told_with_what_would_be_right() {
-        let wrong = edges(
+        let wrong = callees(
             "user-service, User attempts=2, a timeout=1, b attempts=9, c at-once=0, d rate=0, e/x rate=50, f timeout=1s, \
              f attempts=2",
         );

@@ -16,10 +16,10 @@ use runtime::{Deadline, Random};
 use types::ServiceName;
 
 pub(crate) use self::attempts::{Attempts, Came};
-pub use self::terms::{EdgeConfig, Edges, Terms};
-use crate::metrics::EdgeMetrics;
+pub use self::terms::{CalleeConfig, Callees, Terms};
+use crate::metrics::CalleeMetrics;
 use crate::witness::Watcher;
-use crate::{EdgeStatus, InstanceStatus, SendError, What};
+use crate::{CalleeStatus, InstanceStatus, SendError, What};
 
 /// Before the first repetition at most, and before any. It spreads what has failed at the same moment, and is short
 /// beside what a person notices.
@@ -31,7 +31,7 @@ const LONGEST_REST: Duration = Duration::from_millis(250);
 
 /// The way from this service to another.
 #[derive(Debug)]
-pub(crate) struct Edge {
+pub(crate) struct Callee {
     service: ServiceName,
     protocol: &'static str,
     breaker: BreakerConfig,
@@ -40,7 +40,7 @@ pub(crate) struct Edge {
     special: BTreeMap<String, Lane>,
     budget: RetryBudget,
     random: Random,
-    metrics: EdgeMetrics,
+    metrics: CalleeMetrics,
     watcher: Watcher,
 }
 
@@ -51,12 +51,12 @@ pub(crate) struct Lane {
     bulkhead: Bulkhead,
 }
 
-impl Edge {
+impl Callee {
     pub(crate) fn new(
         (service, protocol): (&ServiceName, &'static str),
-        config: &EdgeConfig,
+        config: &CalleeConfig,
         random: &Random,
-        metrics: EdgeMetrics,
+        metrics: CalleeMetrics,
         watcher: &Watcher,
     ) -> Self {
         let special = config.special.iter().map(|(path, terms)| (path.clone(), Lane::new(*terms)));
@@ -115,10 +115,10 @@ impl Edge {
         Ok(Attempts::begin(self, lane.terms, deadline, repeatable, place, watch))
     }
 
-    pub(crate) fn status(&self, instances: Vec<InstanceStatus>) -> EdgeStatus {
+    pub(crate) fn status(&self, instances: Vec<InstanceStatus>) -> CalleeStatus {
         let special = self.special.iter().map(|(path, lane)| (path.clone(), lane.terms));
         let terms = std::iter::once((String::new(), self.usual.terms)).chain(special).collect();
-        EdgeStatus { callee: self.service.clone(), protocol: self.protocol, terms, instances }
+        CalleeStatus { callee: self.service.clone(), protocol: self.protocol, terms, instances }
     }
 }
 

@@ -7,7 +7,7 @@ use runtime::Deadline;
 use tokio::time::sleep;
 use types::{Classify as _, ErrorClass};
 
-use super::{BACKOFF, Edge, LONGEST_REST, Terms};
+use super::{BACKOFF, Callee, LONGEST_REST, Terms};
 use crate::told::Refusal;
 use crate::witness::Watch;
 use crate::{Outcome, SendError, What, passed_on};
@@ -15,7 +15,7 @@ use crate::{Outcome, SendError, What, passed_on};
 /// The attempts at one request. Its place in the bulkhead is held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Attempts<'a> {
-    edge: &'a Edge,
+    callee: &'a Callee,
     terms: Terms,
     deadline: Deadline,
     repeatable: Repeatable,
@@ -56,16 +56,16 @@ impl<T> Came<T> {
 
 impl<'a> Attempts<'a> {
     pub(super) fn begin(
-        edge: &'a Edge,
+        callee: &'a Callee,
         terms: Terms,
         deadline: Deadline,
         repeatable: Repeatable,
         place: Place,
         watch: Watch,
     ) -> Self {
-        edge.metrics.attempt();
+        callee.metrics.attempt();
         let (number, is_paid, doubt) = (1, false, None);
-        Self { edge, terms, deadline, repeatable, number, is_paid, doubt, watch, _place: place }
+        Self { callee, terms, deadline, repeatable, number, is_paid, doubt, watch, _place: place }
     }
 
     /// Tells whoever watches that the instance of `addr` is sent to and told of `deadline`.
@@ -97,7 +97,7 @@ impl<'a> Attempts<'a> {
             Came::Failure(error) if self.may_repeat(error) => Some(Duration::ZERO),
             Came::Answer(_) | Came::Error(_) | Came::Refusal(..) | Came::Failure(_) => None,
         };
-        let pause = |told| BACKOFF.pause_after(RetryAfter(told), self.number - 1, &self.edge.random);
+        let pause = |told| BACKOFF.pause_after(RetryAfter(told), self.number - 1, &self.callee.random);
         let pause = not_before.map(pause);
         let in_time = pause.filter(|pause| *pause < self.deadline.remaining());
         let Some(pause) = in_time.filter(|_| can_be_sent && self.may_go_on() && self.pay()) else {
@@ -110,7 +110,7 @@ impl<'a> Attempts<'a> {
         }
         sleep(pause).await;
         (self.number, self.is_paid) = (self.number + 1, false);
-        self.edge.metrics.repeated();
+        self.callee.metrics.repeated();
         None
     }
 
@@ -124,7 +124,7 @@ impl<'a> Attempts<'a> {
     }
 
     fn pay(&mut self) -> bool {
-        if !self.is_paid && self.edge.budget.try_retry() {
+        if !self.is_paid && self.callee.budget.try_retry() {
             self.is_paid = true;
             self.watch.tell(|| What::Paid);
         }
@@ -148,7 +148,7 @@ impl<'a> Attempts<'a> {
         if has_failed {
             passed_on::note_failure();
         }
-        self.edge.metrics.ended(&outcome.as_ref().map(|_| ()));
+        self.callee.metrics.ended(&outcome.as_ref().map(|_| ()));
         outcome
     }
 }

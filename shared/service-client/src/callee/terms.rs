@@ -4,13 +4,13 @@ use std::time::Duration;
 use resilience::{BreakerConfig, BulkheadConfig};
 use types::ServiceName;
 
-/// How the other services are called. What is not named is called as [`EdgeConfig::default`] says.
+/// How the other services are called. What is not named is called as [`CalleeConfig::default`] says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Edges(pub BTreeMap<ServiceName, EdgeConfig>);
+pub struct Callees(pub BTreeMap<ServiceName, CalleeConfig>);
 
 /// How one service is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EdgeConfig {
+pub struct CalleeConfig {
     /// For all that is not `special`.
     pub terms: Terms,
     /// When one of its instances is left out.
