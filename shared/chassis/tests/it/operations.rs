@@ -3,7 +3,7 @@
 use chassis::{Finding, VERSION};
 use proto::flotilla::operations::v1::operations_service_client::OperationsServiceClient;
 use proto::flotilla::operations::v1::{
-    Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest, SetLogLevelRequest,
+    Callee, Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest, SetLogLevelRequest, Terms,
 };
 use telemetry::{LogFormat, Logs};
 use tonic::{Code, Status};
@@ -13,8 +13,15 @@ use crate::town::{SHOP, Town};
 
 fn status(word: &str, checks: Vec<Check>, log_filter: &str) -> GetStatusResponse {
     let (service, version) = (SHOP.to_string(), VERSION.to_owned());
-    let (log_filter, callees) = (log_filter.to_owned(), Vec::new());
+    let (log_filter, callees) = (log_filter.to_owned(), vec![auth_service()]);
     GetStatusResponse { service, version, status: word.to_owned(), checks, log_filter, callees }
+}
+
+/// Whom every service asks for keys, and nobody is there.
+fn auth_service() -> Callee {
+    let terms = Terms { path: String::new(), timeout_ms: None, attempts: 3, at_once: 2_000, waiting: 500 };
+    let (callee, protocol) = ("auth-service".to_owned(), "grpc".to_owned());
+    Callee { callee, protocol, terms: vec![terms], instances: Vec::new() }
 }
 
 fn database(failure: Option<&str>) -> Vec<Check> {
