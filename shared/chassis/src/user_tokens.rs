@@ -33,7 +33,7 @@ impl From<TokenVerifier> for UserTokens {
 
 impl UserTokens {
     /// What `token` says. A key that is not known yet is asked for, at most every few seconds, and waited for until
-    /// `deadline`, at most for a second; otherwise this does not wait.
+    /// `deadline`, at most for a second, and so are the first keys of all; otherwise this does not wait.
     ///
     /// # Errors
     /// [`TokenError`]: why it is not taken. `NoKeys` as well where its key is not known and nobody could be asked.
@@ -46,6 +46,10 @@ impl UserTokens {
                     TokenError::UnknownKey if !is_certain => TokenError::NoKeys,
                     error => error,
                 })
+            }
+            (Err(TokenError::NoKeys), Some(asking)) => {
+                asking.first(deadline).await;
+                self.verifier.verify(token)
             }
             (verdict, _) => verdict,
         }

@@ -149,6 +149,11 @@ impl CircuitBreaker {
         self.0.closed.load(Ordering::Acquire) != NOT_CLOSED
     }
 
+    /// Whether a call with `permit` would still be let in: the state has not changed since.
+    pub fn still_lets_in(&self, permit: &Permit) -> bool {
+        permit.is_trial() || self.0.closed.load(Ordering::Acquire) == permit.generation()
+    }
+
     /// Gives a permit back with what came of its call, and tells whether that changed the state.
     pub fn leave(&self, permit: Permit, verdict: Verdict) -> Option<Change> {
         if verdict == Verdict::Nothing && !permit.is_trial() {

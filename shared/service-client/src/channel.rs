@@ -175,7 +175,9 @@ impl Shared {
                 Ok(open) => {
                     let taken = deadline.bound(open.take()).await.or(Err(SendError::Spent))?;
                     sending.connected();
-                    return Ok((sending, taken));
+                    if sending.may_go() {
+                        return Ok((sending, taken));
+                    }
                 }
                 Err(_) if deadline.has_passed() => return Err(SendError::Spent),
                 Err(error) => search.unreached(sending, error),

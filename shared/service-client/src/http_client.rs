@@ -218,8 +218,10 @@ where
             match self.connection(&sending.instance, search.patience(deadline)).await {
                 Ok(connection) => {
                     sending.connected();
-                    let lease = Lease::new(connection, Arc::clone(&sending.instance), place);
-                    return Ok((sending, lease));
+                    if sending.may_go() {
+                        let lease = Lease::new(connection, Arc::clone(&sending.instance), place);
+                        return Ok((sending, lease));
+                    }
                 }
                 Err(_) if deadline.has_passed() => return Err(SendError::Spent),
                 Err(error) => search.unreached(sending, Arc::new(error)),

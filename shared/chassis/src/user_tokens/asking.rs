@@ -61,8 +61,8 @@ impl Asking {
     /// The first pause while there are no keys: services that start together wait for each other no longer than
     /// that. Each is twice the one before.
     const FIRST_PAUSE: Duration = Duration::from_millis(10);
-    /// While there are no keys, nobody is served.
-    const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+    /// While there are no keys, nobody is served. Shorter than a request waits for them.
+    const LONGEST_PAUSE: Duration = Duration::from_millis(500);
     /// How long a request waits for keys.
     const WAIT: Duration = Duration::from_secs(1);
 
@@ -78,6 +78,14 @@ impl Asking {
         let next = rounds.wait_for(|round| round.ended > seen.ended);
         let ended = deadline.at_most(Self::WAIT).bound(next).await;
         ended.is_ok_and(|round| round.is_ok_and(|round| round.is_answered))
+    }
+
+    /// Waits until there are keys, which services that start one after the other have a moment later.
+    pub(super) async fn first(&self, deadline: Deadline) {
+        let mut rounds = self.rounds.subscribe();
+        let answered = rounds.wait_for(|round| round.is_answered);
+        // Without any, the request is refused as it would have been at once.
+        drop(deadline.at_most(Self::WAIT).bound(answered).await);
     }
 
     /// Asks by calling `ask` until `stop`.

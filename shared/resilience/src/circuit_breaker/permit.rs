@@ -30,6 +30,10 @@ impl Permit {
         self.change
     }
 
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Its generation; dropping what is left of it has no effect.
     pub(super) fn spent(mut self) -> u64 {
         self.trial = None;

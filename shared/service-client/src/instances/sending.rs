@@ -34,6 +34,11 @@ impl<C: Connections> Sending<C> {
         self.began = Instant::now();
     }
 
+    /// Whether the request may still go out: the breaker has not opened while it was being connected.
+    pub(crate) fn may_go(&self) -> bool {
+        self.permit.as_ref().is_some_and(|permit| self.instance.breaker.still_lets_in(permit))
+    }
+
     /// Since when the instance has had the request.
     pub(crate) fn began(&self) -> Instant {
         self.began
@@ -53,7 +58,9 @@ impl<C: Connections> Sending<C> {
                 tracing::debug!(%service, %addr, error = told(error), "an instance is still not reached");
             }
         }
-        self.leave(Verdict::Failure);
+        // A refusal comes at once, and trying again where nobody else is left costs nothing. Silence costs time.
+        let is_silent = matches!(error, ConnectError::Slow(_));
+        self.leave(if is_silent { Verdict::Failure } else { Verdict::Nothing });
     }
 
     /// Notes what the beginning of an answer says of the instance.

@@ -336,3 +336,18 @@ fn two_that_are_drawn_differ_and_each_comes_as_often_as_the_others() {
     assert!(counts.iter().all(|count| (3_800..4_200).contains(count)), "{counts:?}");
     assert_eq!((lots.two(1), lots.two(0)), ((0, 0), (0, 0)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_let_in_does_not_go_out_when_the_breaker_has_opened_meanwhile() {
+    let registry = Registry::default();
+    let _registered = register(&registry, 1);
+    let instances = instances(&registry);
+    let search = instances.search(&Watch::default());
+    let connecting = search.next().unwrap();
+    assert!(connecting.may_go());
+    open(&instances, 1);
+    assert!(!connecting.may_go());
+    tokio::time::advance(BreakerConfig::default().pause).await;
+    let trial = search.next().unwrap();
+    assert!(trial.may_go() && !connecting.may_go());
+}
