@@ -63,7 +63,10 @@ impl Asking {
     const FIRST_PAUSE: Duration = Duration::from_millis(10);
     /// While there are no keys, nobody is served. Shorter than a request waits for them.
     const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-    /// How long a request waits for keys.
+    /// How long a request waits for the first keys of all: as long as the circuit breaker of an issuer that was not there
+    /// is open, a pause, and for the answer.
+    const FIRST_WAIT: Duration = Duration::from_secs(2);
+    /// How long a request waits for newer keys.
     const WAIT: Duration = Duration::from_secs(1);
 
     /// Waits until the issuer has been asked once more, if it may be. Whether what is known now is what the issuer
@@ -85,7 +88,7 @@ impl Asking {
         let mut rounds = self.rounds.subscribe();
         let answered = rounds.wait_for(|round| round.is_answered);
         // Without any, the request is refused as it would have been at once.
-        drop(deadline.at_most(Self::WAIT).bound(answered).await);
+        drop(deadline.at_most(Self::FIRST_WAIT).bound(answered).await);
     }
 
     /// Asks by calling `ask` until `stop`.

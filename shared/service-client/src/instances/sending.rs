@@ -58,9 +58,7 @@ impl<C: Connections> Sending<C> {
                 tracing::debug!(%service, %addr, error = told(error), "an instance is still not reached");
             }
         }
-        // A refusal comes at once, and trying again where nobody else is left costs nothing. Silence costs time.
-        let is_silent = matches!(error, ConnectError::Slow(_));
-        self.leave(if is_silent { Verdict::Failure } else { Verdict::Nothing });
+        self.leave(Verdict::Failure);
     }
 
     /// Notes what the beginning of an answer says of the instance.
