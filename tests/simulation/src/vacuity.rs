@@ -46,7 +46,7 @@ pub(crate) const LEAST: [(&str, u32); 22] = [
 pub(crate) const LEAST_TOGETHER: [(&str, u32); 5] = [
     ("refused after the end of the session", 369),
     ("refused after a change of role", 1),
-    ("refused without a key", 153),
+    ("refused without a key", 15),
     ("breaker closed again", 92),
     ("trial failed", 244),
 ];
