@@ -70,8 +70,7 @@ impl<'a> Attempts<'a> {
 
     /// Tells whoever watches that the instance of `addr` is sent to and told of `deadline`.
     pub(crate) fn sent(&self, addr: SocketAddr, deadline: Deadline) {
-        let left = deadline.remaining();
-        self.watch.tell(|| What::Sent { addr, number: self.number, left });
+        self.watch.tell(|| What::Sent { addr, number: self.number, left: deadline.remaining() });
     }
 
     /// Whether there may be another attempt at all, so that what is sent is worth keeping.
