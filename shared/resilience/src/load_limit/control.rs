@@ -123,6 +123,11 @@ impl Control {
     fn decide(&mut self, window: &Window) {
         let load = window.load();
         let is_busy = window.busy * 2 >= window.samples;
+        if is_busy && load.took <= self.config.slack.as_secs_f64() {
+            // Whatever of it was waiting, it is not worth refusing anyone to find out.
+            let target = self.target(load, load.took);
+            return self.go_to(f64::midpoint(self.limit, target.max(self.limit)));
+        }
         let Some(unloaded) = self.unloaded else {
             return if is_busy { self.probe(load) } else { self.unloaded = Some(load.took) };
         };

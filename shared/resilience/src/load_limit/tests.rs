@@ -113,3 +113,14 @@ async fn one_slow_call_among_many_counts_as_no_more_than_a_few() {
     }
     assert!(limit.limit() >= config.first, "{}", limit.limit());
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_refused_while_answers_come_sooner_than_anybody_notices() {
+    let slack = Duration::from_millis(25);
+    let limit = LoadLimit::new(LoadLimitConfig { first: 16, slack, ..CONFIG });
+    for _ in 0..2_000 {
+        let admitted: Vec<_> = (0..16).map(|_| limit.try_enter(Priority::Users).unwrap()).collect();
+        tokio::time::advance(Duration::from_millis(10)).await;
+        admitted.into_iter().for_each(|admitted| admitted.finish(Outcome::Worked));
+    }
+}
