@@ -38,6 +38,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
 use futures_util::FutureExt as _;
@@ -56,7 +57,7 @@ use self::answer::{Manners, Measured};
 use self::body::Arriving;
 pub use self::body::{BodyError, UnreadBody};
 pub use self::handler::{Arrival, Handler, RawHandler};
-use self::load::Load;
+use self::load::{Load, UnderWay};
 pub use self::request_id::RequestId;
 use self::routes::Route;
 use crate::serve::Place;
@@ -159,6 +160,8 @@ pub struct Stack {
 #[derive(Clone, Debug)]
 pub struct Inbound {
     stack: Arc<Stack>,
+    /// On calls, of which each path is a kind of its own and known to the gate.
+    load: Option<Arc<Load>>,
     /// On what a raw handler passes on.
     cap: Option<LoadLimit>,
 }
@@ -182,16 +185,19 @@ impl Inbound {
     pub fn new(stack: Stack) -> Self {
         let Stack { kind, shedding, ref bounds, ref red, .. } = stack;
         let sheds = shedding == Shedding::ByLoad;
-        let limited =
-            |router| if sheds { Load::new(kind, bounds, red.clone()).around(router) } else { router };
-        let (handler, cap) = match stack.handler {
+        let load = || sheds.then(|| Load::new(bounds, red.clone()));
+        let (handler, load, cap) = match stack.handler {
             Handler::Routes(router) if kind == Kind::Http => {
-                (Handler::Routes(routes::completed(router, limited)), None)
+                let limited = |router| match load() {
+                    Some(load) => load.around(router),
+                    None => router,
+                };
+                (Handler::Routes(routes::completed(router, limited)), None, None)
             }
-            Handler::Routes(router) => (Handler::Routes(limited(router)), None),
-            Handler::Raw(raw) => (Handler::Raw(raw), sheds.then(|| bounds.cap())),
+            handler @ Handler::Routes(_) => (handler, load().map(Arc::new), None),
+            handler @ Handler::Raw(_) => (handler, None, sheds.then(|| bounds.cap())),
         };
-        Self { stack: Arc::new(Stack { handler, ..stack }), cap }
+        Self { stack: Arc::new(Stack { handler, ..stack }), load, cap }
     }
 
     /// Answers a request.
@@ -255,11 +261,14 @@ impl Inbound {
         extensions.insert(id);
         extensions.insert(trace);
         extensions.insert(deadline);
-        extensions.insert(work);
-        extensions.insert(route);
-        let handled = service_client::watch_calls(stack.contain(router.clone().call(request)));
+        if stack.kind == Kind::Http {
+            extensions.insert(work.clone());
+            extensions.insert(route);
+        }
+        let handled = self.handled(router.clone(), request, UnderWay { work, deadline });
+        let handled = service_client::watch_calls(stack.contain(handled));
         match deadline.bound(handled).await {
-            Ok((handled, others_failed)) => handled.map(|Ok(mut response)| {
+            Ok((handled, others_failed)) => handled.flatten().map(|mut response| {
                 if others_failed {
                     service_client::forbid_retry(response.headers_mut());
                 }
@@ -270,6 +279,21 @@ impl Inbound {
                 "the deadline passed while the request was being worked on; it may have taken effect",
             )),
         }
+    }
+
+    async fn handled(
+        &self,
+        mut router: Router,
+        request: axum::extract::Request,
+        under_way: UnderWay,
+    ) -> Result<Response, Problem> {
+        if let Some(load) = &self.load {
+            // Calls of one service match one route; the methods are told apart by their paths.
+            load.begin(request.uri().path(), &request, &under_way.work).map_err(load::problem)?;
+        }
+        let Ok(response) = router.call(request).await;
+        under_way.answered(&response);
+        Ok(response)
     }
 }
 

@@ -16,12 +16,12 @@ use telemetry::Red;
 use tonic::{Code, Status};
 use types::ErrorClass;
 
-use super::{Bounds, Kind};
+use super::Bounds;
 use crate::Problem;
 
 /// What is worked on by one listener.
+#[derive(Debug)]
 pub(super) struct Load {
-    kind: Kind,
     red: Red,
     /// Of what is beyond [`Load::MOST`].
     others: LoadLimit,
@@ -29,7 +29,7 @@ pub(super) struct Load {
 }
 
 /// By path, or its pattern, and method.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Limits {
     count: usize,
     by_path: BTreeMap<Box<str>, Vec<(Method, LoadLimit)>>,
@@ -62,24 +62,24 @@ impl Load {
     /// More than any service has operations. Methods are whatever a caller writes.
     const MOST: usize = 1_000;
 
-    pub(super) fn new(kind: Kind, bounds: &Bounds, red: Red) -> Self {
-        Self { kind, red, others: LoadLimit::new(bounds.by_load()), limits: RwLock::default() }
+    pub(super) fn new(bounds: &Bounds, red: Red) -> Self {
+        Self { red, others: LoadLimit::new(bounds.by_load()), limits: RwLock::default() }
     }
 
-    /// `router`, with the limit before each of its handlers.
+    /// `router`, with the limit before each of its handlers: it alone knows the patterns that paths match.
     pub(super) fn around(self, router: Router) -> Router {
         router.layer(from_fn_with_state(Arc::new(self), limited))
     }
 
-    /// Calls of one service match one route; the methods are told apart by their paths, of which the gate knows each.
-    fn limit(&self, request: &Request) -> LoadLimit {
-        let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        let path = match self.kind {
-            Kind::Grpc => request.uri().path(),
-            Kind::Http => matched.unwrap_or_default(),
-        };
-        let known = self.limits.read().unwrap_or_else(PoisonError::into_inner).find(path, request.method());
-        known.unwrap_or_else(|| self.new_limit(path, request.method()))
+    /// Lets in the `request` that is worked on as `work`. All that have this `path` and its method are of one kind.
+    pub(super) fn begin(&self, path: &str, request: &Request, work: &Work) -> Result<(), Shed> {
+        let limit = self.limit(path, request.method());
+        work.begin(Entry { limit, priority: priority(request.uri().path()), red: self.red.clone() })
+    }
+
+    fn limit(&self, path: &str, method: &Method) -> LoadLimit {
+        let known = self.limits.read().unwrap_or_else(PoisonError::into_inner).find(path, method);
+        known.unwrap_or_else(|| self.new_limit(path, method))
     }
 
     fn new_limit(&self, path: &str, method: &Method) -> LoadLimit {
@@ -105,22 +105,14 @@ impl Limits {
 }
 
 async fn limited(State(load): State<Arc<Load>>, request: Request, next: Next) -> Response {
-    // What matches no route costs nothing.
-    if request.extensions().get::<MatchedPath>().is_none() {
-        return next.run(request).await;
-    }
     let extensions = request.extensions();
-    let under_way = UnderWay {
-        work: extensions.get::<Work>().cloned().unwrap_or_default(),
-        deadline: extensions.get().copied(),
-    };
-    let entry = Entry { limit: load.limit(&request), priority: priority(&request), red: load.red.clone() };
-    if let Err(shed) = under_way.work.begin(entry) {
+    // What matches no route costs nothing.
+    if let (Some(path), Some(work)) = (extensions.get::<MatchedPath>(), extensions.get::<Work>())
+        && let Err(shed) = load.begin(path.as_str(), &request, work)
+    {
         return problem(shed).into_response();
     }
-    let response = next.run(request).await;
-    under_way.work.end(was_worked_on(&response));
-    response
+    next.run(request).await
 }
 
 /// Lets a request in and counts it if it is not.
@@ -133,8 +125,7 @@ pub(super) fn problem(shed: Shed) -> Problem {
 }
 
 /// Only gRPC has such paths; no route of an edge API begins like them.
-fn priority(request: &Request) -> Priority {
-    let path = request.uri().path();
+fn priority(path: &str) -> Priority {
     if path.starts_with("/flotilla.operations.v1.") || path.starts_with("/grpc.health.v1.") {
         Priority::Operators
     } else if path.starts_with("/grpc.reflection.") {
@@ -197,15 +188,22 @@ impl Work {
 }
 
 /// A request before its answer has begun.
-struct UnderWay {
-    work: Work,
-    deadline: Option<Deadline>,
+pub(super) struct UnderWay {
+    pub(super) work: Work,
+    pub(super) deadline: Deadline,
+}
+
+impl UnderWay {
+    /// The answer has begun.
+    pub(super) fn answered(self, response: &Response) {
+        self.work.end(was_worked_on(response));
+    }
 }
 
 impl Drop for UnderWay {
     /// Without an answer its caller has gone, or its time has passed, which it spent here.
     fn drop(&mut self) {
-        self.work.end(self.deadline.is_some_and(Deadline::has_passed));
+        self.work.end(self.deadline.has_passed());
     }
 }
 

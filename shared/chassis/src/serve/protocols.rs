@@ -83,6 +83,8 @@ pub(super) struct Streams {
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let (counters, write) = (self.counters.clone(), self.write);
+        // On its way into its task it is moved a dozen times.
+        let stream = Box::pin(stream);
         let contained = async move {
             let taken = async {
                 // Dropped unfinished, a stream is reset.
