@@ -24,6 +24,7 @@
 mod answer;
 mod body;
 mod deadline;
+mod failures;
 mod handler;
 mod load;
 mod request_id;
@@ -56,6 +57,7 @@ pub(crate) use self::answer::{Answer, patient};
 use self::answer::{Manners, Measured};
 use self::body::Arriving;
 pub use self::body::{BodyError, UnreadBody};
+use self::failures::Failures;
 pub use self::handler::{Arrival, Handler, RawHandler};
 use self::load::{Load, UnderWay};
 pub use self::request_id::RequestId;
@@ -164,6 +166,7 @@ pub struct Inbound {
     load: Option<Arc<Load>>,
     /// On what a raw handler passes on.
     cap: Option<LoadLimit>,
+    failures: Arc<Failures>,
 }
 
 /// Who is at the other end of a connection.
@@ -197,7 +200,8 @@ impl Inbound {
             handler @ Handler::Routes(_) => (handler, load().map(Arc::new), None),
             handler @ Handler::Raw(_) => (handler, None, sheds.then(|| bounds.cap())),
         };
-        Self { stack: Arc::new(Stack { handler, ..stack }), load, cap }
+        let failures = Arc::new(Failures::new(&stack.env.random));
+        Self { stack: Arc::new(Stack { handler, ..stack }), load, cap, failures }
     }
 
     /// Answers a request.
@@ -218,7 +222,7 @@ impl Inbound {
 
         let passed = self.pass(client, place, request, id.clone(), trace, measured.route());
         let outcome = passed.instrument(span.clone()).await.and_then(|answer| manners.permit(answer));
-        let mut response = span.in_scope(|| answer::finished(*kind, handler, outcome, &id));
+        let mut response = span.in_scope(|| answer::finished(*kind, handler, outcome, &id, &self.failures));
         manners.apply(&mut response);
         measured.answered(response)
     }

@@ -1,17 +1,39 @@
+use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::Instant;
 
-/// Where computation goes that takes milliseconds of a processor, such as hashing a password: off the async
-/// threads, so many at once and no more, so many waiting and no more.
+/// Where computation goes that takes milliseconds of a processor, such as hashing a password: onto threads of its own, so
+/// many and no more, which get what the async threads leave of the processors; so many waiting and no more.
+///
+/// A burst may wait. A line that does not get shorter is no burst: then only as many wait as there are threads, so that who
+/// is let in waits about as long as the work takes, however much is asked for ("Controlling Queue Delay", Nichols and
+/// Jacobson, 2012, has the idea of telling the one from the other by the shortest wait of late).
 #[derive(Clone)]
 pub struct Compute(Option<Arc<Pool>>);
 
 struct Pool {
+    threads: usize,
     slots: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    line: Mutex<Line>,
+    /// As many as there are slots find room in it.
+    jobs: SyncSender<Job>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Those who wait for a slot.
+struct Line {
+    waiting: usize,
+    /// Since when there has been somebody in it.
+    began: Instant,
+    /// When somebody was refused last.
+    refused: Option<Instant>,
 }
 
 /// Why a computation gave no result.
@@ -26,13 +48,28 @@ pub enum ComputeError {
 }
 
 impl Compute {
-    /// At 27 ms for a password this is under two seconds of work for each of two threads; whoever comes
-    /// after that is better told at once.
-    const MOST_WAITING: usize = 128;
+    /// In a burst, for each thread. At 27 ms for a password this is under a second of work; whoever comes after that is
+    /// better told at once.
+    const MOST_WAITING: usize = 32;
+    /// By then a burst of so many is over.
+    const BURST: Duration = Duration::from_secs(1);
 
+    /// # Panics
+    /// If the system gives no threads.
     pub(crate) fn pool(threads: usize) -> Self {
-        let slots = Arc::new(Semaphore::new(threads.max(1)));
-        Self(Some(Arc::new(Pool { slots, waiting: AtomicUsize::new(0) })))
+        let threads = threads.max(1);
+        let (jobs, due) = sync_channel(threads);
+        let due = Arc::new(Mutex::new(due));
+        for _ in 0..threads {
+            let due = Arc::clone(&due);
+            #[expect(clippy::disallowed_methods, reason = "this is the seam that everyone else must use")]
+            std::thread::Builder::new()
+                .name("compute".to_owned())
+                .spawn(move || work_off(&due))
+                .expect("the system gives threads at the start");
+        }
+        let line = Mutex::new(Line { waiting: 0, began: Instant::now(), refused: None });
+        Self(Some(Arc::new(Pool { threads, slots: Arc::new(Semaphore::new(threads)), line, jobs })))
     }
 
     pub(crate) fn inline() -> Self {
@@ -52,37 +89,84 @@ impl Compute {
             let _place = Place::take(pool)?;
             Arc::clone(&pool.slots).acquire_owned().await.expect("the semaphore is never closed")
         };
-        #[expect(clippy::disallowed_methods, reason = "this is the seam that everyone else must use")]
-        let result = tokio::task::spawn_blocking(move || {
-            // Held here and not by the caller, who may give up waiting while the work goes on.
-            let _slot = slot;
-            work()
-        })
-        .await;
-        result.or(Err(ComputeError::Panicked))
+        let (tell, told) = oneshot::channel::<Result<T, Box<dyn Any + Send>>>();
+        let job = Box::new(move || {
+            let result = catch_unwind(AssertUnwindSafe(work));
+            // Held here and not by the caller, who may have given up waiting while the work went on.
+            drop(slot);
+            tell.send(result).unwrap_or_default();
+        });
+        pool.jobs.send(job).expect("the threads last as long as the pool");
+        told.await.ok().and_then(Result::ok).ok_or(ComputeError::Panicked)
     }
 
     /// How many computations wait for a slot.
     pub fn waiting(&self) -> usize {
-        self.0.as_ref().map_or(0, |pool| pool.waiting.load(Ordering::Relaxed))
+        self.0.as_ref().map_or(0, |pool| pool.line().waiting)
     }
 }
 
-/// A place in the queue, given back when the wait ends in whatever way.
+/// Does one job after the other until nobody is left who could bring one.
+fn work_off(due: &Mutex<Receiver<Job>>) {
+    yield_to_others();
+    loop {
+        // Whoever waits for a job keeps the others from waiting for it too; who works does not.
+        let job = due.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(),
+            Err(_nobody) => return,
+        }
+    }
+}
+
+/// A machine that is full of computation still takes in and refuses requests at once: the thread gets what the others
+/// leave. Elsewhere than on Linux, a thread has no priority of its own.
+fn yield_to_others() {
+    /// A tenth of what the others get while they want it.
+    #[cfg(target_os = "linux")]
+    const NICENESS: i32 = 10;
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "computation takes as much as requests");
+    }
+}
+
+impl Pool {
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    fn take(&mut self, threads: usize) -> Result<(), ComputeError> {
+        let now = Instant::now();
+        let is_refusing = self.refused.is_some_and(|refused| now - refused < Compute::BURST);
+        let is_burst = self.waiting == 0 || now - self.began < Compute::BURST;
+        let most = if is_burst && !is_refusing { Compute::MOST_WAITING * threads } else { threads };
+        if self.waiting >= most {
+            self.refused = Some(now);
+            return Err(ComputeError::Overloaded);
+        }
+        if self.waiting == 0 {
+            self.began = now;
+        }
+        self.waiting += 1;
+        Ok(())
+    }
+}
+
+/// A place in the line, given back when the wait ends in whatever way.
 struct Place<'a>(&'a Pool);
 
 impl<'a> Place<'a> {
     fn take(pool: &'a Pool) -> Result<Self, ComputeError> {
-        let taken = pool.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
-            (waiting < Compute::MOST_WAITING).then_some(waiting + 1)
-        });
-        taken.map(|_| Self(pool)).or(Err(ComputeError::Overloaded))
+        pool.line().take(pool.threads).map(|()| Self(pool))
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.line().waiting -= 1;
     }
 }
 
@@ -126,6 +210,34 @@ mod tests {
         assert_eq!(waited, vec![Ok(()); Compute::MOST_WAITING]);
         assert_eq!(late, Some(Err(ComputeError::Overloaded)), "it is told at once");
         assert_eq!(compute.waiting(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_line_that_does_not_end_only_as_many_wait_as_there_are_threads() {
+        const THREADS: usize = 2;
+        let mut line = Line { waiting: 0, began: Instant::now(), refused: None };
+        let come = |line: &mut Line| line.take(THREADS).is_ok();
+        for _ in 0..5 {
+            assert!(come(&mut line), "a burst may wait");
+        }
+        tokio::time::advance(Compute::BURST).await;
+        assert!(!come(&mut line), "the line has been there for too long");
+        line.waiting = 0;
+        assert!(come(&mut line) && come(&mut line));
+        assert!(!come(&mut line), "that it was short for a moment does not end the rush");
+        line.waiting = 0;
+        tokio::time::advance(Compute::BURST).await;
+        for _ in 0..5 {
+            assert!(come(&mut line), "nobody has been refused for a while");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn computation_yields_to_everything_else() {
+        let niceness = || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
+        let there = Compute::pool(1).run(niceness).await.unwrap();
+        assert!(there > niceness(), "{there}");
     }
 
     #[tokio::test]

@@ -4,7 +4,6 @@ mod taking;
 
 pub(crate) use self::taking::patient;
 
-use std::error::Error;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,7 +13,6 @@ use axum::response::Response;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body::{Body as _, Frame, SizeHint};
-use resilience::Shed;
 use telemetry::{HttpRequest, Red, RpcCall};
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -22,6 +20,7 @@ use tracing::Span;
 use types::ErrorClass;
 
 use super::body::{End, UnreadBody};
+use super::failures::Failures;
 use super::routes::Route;
 use super::{Handler, Kind, RequestId, request_id};
 use crate::serve::{Busy, Place};
@@ -36,20 +35,25 @@ pub(super) fn finished(
     handler: &Handler,
     outcome: Result<Response, Problem>,
     id: &RequestId,
+    failures: &Failures,
 ) -> Response {
+    let shaped = |problem: &Problem, response| {
+        failures.log(problem);
+        shaped(kind, problem, id, response)
+    };
     let mut response = match outcome {
         Ok(mut response) => match (response.extensions_mut().remove::<Problem>(), handler) {
-            (Some(problem), _) => shaped(kind, &problem, id, response),
+            (Some(problem), _) => shaped(&problem, response),
             (None, Handler::Raw(_)) => response,
             (None, Handler::Routes(_)) => match unshaped(kind, &response) {
-                Some(problem) => shaped(kind, &problem, id, response),
+                Some(problem) => shaped(&problem, response),
                 None => {
-                    log_status(&response);
+                    failures.log_status(&response);
                     response
                 }
             },
         },
-        Err(problem) => shaped(kind, &problem, id, Response::default()),
+        Err(problem) => shaped(&problem, Response::default()),
     };
     let mut id = id.header();
     // HTTP/2 would remember it, and forget something for it that comes again.
@@ -101,7 +105,6 @@ fn refused_by_tonic(headers: &HeaderMap) -> Option<Problem> {
 }
 
 fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response) -> Response {
-    log(problem);
     match kind {
         Kind::Http => {
             let (headers, body) = problem.render(id.as_str());
@@ -123,47 +126,6 @@ fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response)
             response
         }
     }
-}
-
-/// Only what somebody here has to look into; the caller's own mistakes are told to the caller.
-fn log(problem: &Problem) {
-    // Of these there are many, just when there is the least time for them; they are counted.
-    let is_shed = problem.cause().is_some_and(|cause| cause.is::<Shed>());
-    if is_ours(problem.class()) && !is_shed {
-        let cause = chain(problem.cause().and_then(|error| error.source()));
-        log_failure(problem.class(), problem.detail(), &cause);
-    }
-}
-
-/// The same for a refusal of a gRPC handler, which is a status and no problem. A status without details is none of
-/// ours: tonic refuses with such what a caller has done wrong.
-fn log_status(response: &Response) {
-    let status = response.extensions().get::<Status>().filter(|status| !status.details().is_empty());
-    let Some((status, class)) = status.map(|status| (status, proto::status::class(status))) else { return };
-    if is_ours(class) {
-        let error = status.source();
-        let detail = error.map_or_else(|| status.message().to_owned(), ToString::to_string);
-        log_failure(class, &detail, &chain(error.and_then(Error::source)));
-    }
-}
-
-/// The status does not tell: 505 is for a version that nobody here has to do anything about.
-fn is_ours(class: ErrorClass) -> bool {
-    matches!(class, ErrorClass::Unavailable | ErrorClass::Unknown | ErrorClass::Internal)
-}
-
-fn log_failure(class: ErrorClass, detail: &str, cause: &str) {
-    let name = class.as_str();
-    match class {
-        ErrorClass::Internal => tracing::error!(class = name, detail, cause, "request failed"),
-        _ => tracing::warn!(class = name, detail, cause, "request failed"),
-    }
-}
-
-/// What brought an error about, whose own text is the detail: its source, that one's source and so on.
-fn chain(source: Option<&(dyn Error + 'static)>) -> String {
-    let sources = std::iter::successors(source, |&error| error.source());
-    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// What HTTP wants of an answer for the request's sake.

@@ -2,10 +2,11 @@
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::routing::post;
+use axum::routing::{get, post};
 use chassis::{Kind, Problem};
 use tonic::Status;
 use tracing::field::{Field, Visit};
@@ -103,4 +104,22 @@ ERROR message=request failed class=\"internal\" detail=\"tea cannot be had\" cau
     });
     assert_eq!(over_http.await, failures);
     assert_eq!(logged(Kind::Grpc, |class| status(class).into_http::<Body>()).await, failures);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_very_many_failures_some_are_logged_and_how_many_are_not() {
+    let log = Log::default();
+    let _until_the_end = tracing::subscriber::set_default(log.clone());
+    let fail = async || Problem::from(refusal(ErrorClass::Unavailable));
+    let world = Setup::of(Router::new().route("/", get(fail))).in_memory().await;
+    let ask = async || world.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    for _ in 0..150 {
+        ask().await;
+    }
+    tokio::time::advance(Duration::from_secs(1)).await;
+    ask().await;
+    let said = log.0.lock().unwrap();
+    let lines: Vec<_> = said.lines().filter(|line| line.contains("request failed")).collect();
+    assert_eq!(lines.len(), 101, "{said}");
+    assert!(lines[100].ends_with(" left_out=50"), "{}", lines[100]);
 }
