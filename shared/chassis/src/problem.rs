@@ -9,6 +9,8 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use resilience::Shed;
+use runtime::ComputeError;
 use serde::Serialize;
 use service_auth::TokenError;
 use tonic::Status;
@@ -121,9 +123,13 @@ impl Problem {
         if self.refuses_caller {
             return proto::status::of_refused_caller(&self.detail);
         }
+        let after = Duration::from_secs(self.retry_after);
         match self.class {
+            ErrorClass::Unavailable if self.is_of_overload() => {
+                proto::status::of_overload(&self.detail, after)
+            }
             ErrorClass::Unavailable | ErrorClass::TooMany => {
-                proto::status::of_not_now(self.class, &self.detail, Duration::from_secs(self.retry_after))
+                proto::status::of_not_now(self.class, &self.detail, after)
             }
             _ => proto::status::of(self.class, &self.detail, &self.errors),
         }
@@ -132,6 +138,11 @@ impl Problem {
     /// What brought it about, for the log alone.
     pub(crate) fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.cause.as_deref()
+    }
+
+    /// Whether it is that there was too much to do, here or where this needed something.
+    pub(crate) fn is_of_overload(&self) -> bool {
+        self.cause.as_deref().is_some_and(|cause| is_overload(cause))
     }
 
     /// The headers and the body that tell it; `instance` is the request's id.
@@ -200,6 +211,12 @@ const fn type_of(class: ErrorClass) -> &'static str {
 }
 
 /// An error that classifies itself becomes a problem by `?`; its text is the detail, its sources go to the log.
+/// Whether `error`, or what brought it about, is that there was too much to do.
+pub(crate) fn is_overload(error: &(dyn Error + 'static)) -> bool {
+    let mut sources = std::iter::successors(Some(error), |&error| error.source());
+    sources.any(|error| error.is::<Shed>() || error.downcast_ref() == Some(&ComputeError::Overloaded))
+}
+
 impl<E: Classify + Send + Sync + 'static> From<E> for Problem {
     fn from(error: E) -> Self {
         let problem = Self::new(error.class(), error.to_string());

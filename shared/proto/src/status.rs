@@ -13,8 +13,9 @@ use types::{Classify, ErrorClass, FieldError};
 /// Whose reasons `ErrorInfo` names.
 const DOMAIN: &str = "flotilla";
 
-/// The reason that is no class.
+/// The reasons that are no classes.
 const REFUSED_CALLER: &str = "CALLER_REFUSED";
+const OVERLOADED: &str = "OVERLOADED";
 
 /// A class's code and its reason in `ErrorInfo`, which by that message's rules is in capitals.
 const fn code_and_reason(class: ErrorClass) -> (Code, &'static str) {
@@ -41,16 +42,36 @@ const fn code_and_reason(class: ErrorClass) -> (Code, &'static str) {
 ///
 /// `message` is dropped for [`ErrorClass::Internal`], of which the caller learns nothing.
 pub fn of(class: ErrorClass, message: &str, fields: &[FieldError]) -> Status {
-    detailed(class, message, fields, ErrorDetails::new())
+    let (_, reason) = code_and_reason(class);
+    detailed(class, reason, message, fields, ErrorDetails::new())
 }
 
 /// The status of a refusal that may be asked for again, and not sooner than `after`: a `google.rpc.RetryInfo` says so.
 pub fn of_not_now(class: ErrorClass, message: &str, after: Duration) -> Status {
-    detailed(class, message, &[], ErrorDetails::with_retry_info(Some(after)))
+    let (_, reason) = code_and_reason(class);
+    detailed(class, reason, message, &[], ErrorDetails::with_retry_info(Some(after)))
 }
 
-fn detailed(class: ErrorClass, message: &str, fields: &[FieldError], mut details: ErrorDetails) -> Status {
-    let (code, reason) = code_and_reason(class);
+/// The status of a refusal because there is too much to do: [`ErrorClass::Unavailable`], and if more is asked for, there
+/// will be more refusals.
+pub fn of_overload(message: &str, after: Duration) -> Status {
+    let details = ErrorDetails::with_retry_info(Some(after));
+    detailed(ErrorClass::Unavailable, OVERLOADED, message, &[], details)
+}
+
+/// Whether a status is one of [`of_overload`].
+pub fn is_of_overload(status: &Status) -> bool {
+    reason(status).is_some_and(|reason| reason == OVERLOADED)
+}
+
+fn detailed(
+    class: ErrorClass,
+    reason: &str,
+    message: &str,
+    fields: &[FieldError],
+    mut details: ErrorDetails,
+) -> Status {
+    let (code, _) = code_and_reason(class);
     details.set_error_info(reason, DOMAIN, []);
     if !fields.is_empty() {
         let violations: Vec<_> = fields.iter().map(violation).collect();
@@ -96,8 +117,16 @@ pub fn fields(status: &Status) -> Vec<FieldError> {
 }
 
 fn told(status: &Status) -> Option<ErrorClass> {
+    let reason = reason(status)?;
+    if reason == OVERLOADED {
+        return Some(ErrorClass::Unavailable);
+    }
+    ErrorClass::ALL.into_iter().find(|&class| code_and_reason(class).1 == reason)
+}
+
+fn reason(status: &Status) -> Option<String> {
     let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN)?;
-    ErrorClass::ALL.into_iter().find(|&class| code_and_reason(class).1 == info.reason)
+    Some(info.reason)
 }
 
 fn guess(status: &Status) -> ErrorClass {
@@ -191,6 +220,15 @@ mod tests {
         assert_eq!(class(&received), ErrorClass::Unavailable);
         assert_eq!(retry_after(&received), Some(Duration::from_millis(1_500)));
         assert_eq!(retry_after(&of(ErrorClass::Unavailable, "no", &[])), None);
+    }
+
+    #[test]
+    fn that_there_is_too_much_to_do_survives_the_wire() {
+        let received = over_the_wire(&of_overload("no", Duration::from_secs(1)));
+        assert!(is_of_overload(&received));
+        assert_eq!(class(&received), ErrorClass::Unavailable);
+        assert_eq!(retry_after(&received), Some(Duration::from_secs(1)));
+        assert!(!is_of_overload(&of(ErrorClass::Unavailable, "no", &[])));
     }
 
     #[test]

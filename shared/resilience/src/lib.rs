@@ -10,6 +10,7 @@ mod percent;
 mod quota;
 mod retry_after;
 mod retry_budget;
+mod throttle;
 mod window;
 
 pub use bulkhead::{Bulkhead, BulkheadConfig, BulkheadError, Place};
@@ -21,3 +22,4 @@ pub use percent::Percent;
 pub use quota::Quota;
 pub use retry_after::RetryAfter;
 pub use retry_budget::{Backoff, RetryBudget, RetryBudgetConfig};
+pub use throttle::Throttle;

@@ -125,6 +125,11 @@ pub struct Shed {
 impl Shed {
     /// The least that the header `retry-after` can say. A burst is over by then, and an overload is no worse for it.
     const PAUSE: RetryAfter = RetryAfter(Duration::from_secs(1));
+
+    /// For whoever may ask again in a second.
+    pub const fn soon() -> Self {
+        Self { retry_after: Self::PAUSE }
+    }
 }
 
 impl Classify for Shed {
@@ -194,7 +199,7 @@ impl LoadLimit {
             control.end_late_probe();
             self.0.publish(&control);
         }
-        Shed { retry_after: Shed::PAUSE }
+        Shed::soon()
     }
 
     fn take_part(&self) -> Option<u32> {

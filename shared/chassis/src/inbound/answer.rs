@@ -13,6 +13,7 @@ use axum::response::Response;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body::{Body as _, Frame, SizeHint};
+use resilience::Shed;
 use telemetry::{HttpRequest, Red, RpcCall};
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -22,7 +23,7 @@ use types::ErrorClass;
 use super::body::{End, UnreadBody};
 use super::failures::Failures;
 use super::routes::Route;
-use super::{Handler, Kind, RequestId, request_id};
+use super::{Handler, Kind, RequestId, load, request_id};
 use crate::serve::{Busy, Place};
 use crate::{Health, Problem};
 
@@ -66,6 +67,8 @@ pub(super) fn finished(
 fn unshaped(kind: Kind, response: &Response) -> Option<Problem> {
     match kind {
         Kind::Http => refused_by_the_router(response),
+        // No handler's status says of itself that there was too much to do.
+        Kind::Grpc if load::is_of_overload(response) => Some(load::problem(Shed::soon())),
         Kind::Grpc => refused_by_tonic(response.headers()),
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::response::Response;
-use resilience::{KeyedLimiter, Quota, Shed};
+use resilience::{KeyedLimiter, Quota};
 use runtime::Random;
 use tonic::Status;
 use types::ErrorClass;
@@ -37,8 +37,7 @@ impl Failures {
 
     pub(super) fn log(&self, problem: &Problem) {
         // Of these there are many by intention.
-        let is_shed = problem.cause().is_some_and(|cause| cause.is::<Shed>());
-        if is_ours(problem.class()) && !is_shed {
+        if is_ours(problem.class()) && !problem.is_of_overload() {
             let cause = || chain(problem.cause().and_then(|error| error.source()));
             self.write(problem.class(), problem.detail(), cause);
         }

@@ -1,6 +1,7 @@
 //! How much is worked on at once: a limit for each kind of operation, under one cap.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, Method};
-use resilience::{Admitted, LoadLimit, LoadLimitConfig, Outcome, Priority, Shed};
+use resilience::{Admitted, LoadLimit, LoadLimitConfig, Outcome, Priority, Shed, Throttle};
 use runtime::Deadline;
 use telemetry::Red;
 use tonic::{Code, Status};
@@ -18,21 +19,29 @@ use types::ErrorClass;
 
 use super::Bounds;
 use crate::Problem;
+use crate::problem::is_overload;
 
 /// What is worked on by one listener.
 #[derive(Debug)]
 pub(super) struct Load {
     red: Red,
-    /// Of what is beyond [`Load::MOST`].
-    others: LoadLimit,
-    limits: RwLock<Limits>,
+    /// What is beyond [`Load::MOST`].
+    others: Arc<Operation>,
+    known: RwLock<Known>,
+}
+
+/// Requests that do the same.
+#[derive(Debug)]
+struct Operation {
+    limit: LoadLimit,
+    throttle: Throttle,
 }
 
 /// By path, or its pattern, and method.
 #[derive(Debug, Default)]
-struct Limits {
+struct Known {
     count: usize,
-    by_path: BTreeMap<Box<str>, Vec<(Method, LoadLimit)>>,
+    by_path: BTreeMap<Box<str>, Vec<(Method, Arc<Operation>)>>,
 }
 
 /// A wait that nobody notices. Cheap answers take so long when many callers keep the processors busy, and are served well
@@ -63,7 +72,8 @@ impl Load {
     const MOST: usize = 1_000;
 
     pub(super) fn new(bounds: &Bounds, red: Red) -> Self {
-        Self { red, others: LoadLimit::new(bounds.by_load()), limits: RwLock::default() }
+        let others = Arc::new(Operation::new(LoadLimit::new(bounds.by_load())));
+        Self { red, others, known: RwLock::default() }
     }
 
     /// `router`, with the limit before each of its handlers: it alone knows the patterns that paths match.
@@ -73,34 +83,40 @@ impl Load {
 
     /// Lets in the `request` that is worked on as `work`. All that have this `path` and its method are of one kind.
     pub(super) fn begin(&self, path: &str, request: &Request, work: &Work) -> Result<(), Shed> {
-        let limit = self.limit(path, request.method());
-        work.begin(Entry { limit, priority: priority(request.uri().path()), red: self.red.clone() })
+        let operation = self.operation(path, request.method());
+        work.begin(Entry { operation, priority: priority(request.uri().path()), red: self.red.clone() })
     }
 
-    fn limit(&self, path: &str, method: &Method) -> LoadLimit {
-        let known = self.limits.read().unwrap_or_else(PoisonError::into_inner).find(path, method);
-        known.unwrap_or_else(|| self.new_limit(path, method))
+    fn operation(&self, path: &str, method: &Method) -> Arc<Operation> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).find(path, method);
+        known.unwrap_or_else(|| self.new_operation(path, method))
     }
 
-    fn new_limit(&self, path: &str, method: &Method) -> LoadLimit {
-        let mut limits = self.limits.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(limit) = limits.find(path, method) {
-            return limit;
+    fn new_operation(&self, path: &str, method: &Method) -> Arc<Operation> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(operation) = known.find(path, method) {
+            return operation;
         }
-        if limits.count == Self::MOST {
-            return self.others.clone();
+        if known.count == Self::MOST {
+            return Arc::clone(&self.others);
         }
-        let limit = self.others.beside();
-        limits.count += 1;
-        limits.by_path.entry(path.into()).or_default().push((method.clone(), limit.clone()));
-        limit
+        let operation = Arc::new(Operation::new(self.others.limit.beside()));
+        known.count += 1;
+        known.by_path.entry(path.into()).or_default().push((method.clone(), Arc::clone(&operation)));
+        operation
     }
 }
 
-impl Limits {
-    fn find(&self, path: &str, method: &Method) -> Option<LoadLimit> {
+impl Operation {
+    fn new(limit: LoadLimit) -> Self {
+        Self { limit, throttle: Throttle::default() }
+    }
+}
+
+impl Known {
+    fn find(&self, path: &str, method: &Method) -> Option<Arc<Operation>> {
         let methods = self.by_path.get(path)?;
-        methods.iter().find(|(known, _)| known == method).map(|(_, limit)| limit.clone())
+        methods.iter().find(|(known, _)| known == method).map(|(_, operation)| Arc::clone(operation))
     }
 }
 
@@ -150,13 +166,28 @@ struct Stage {
 /// How it gets in.
 #[derive(Debug)]
 struct Entry {
-    limit: LoadLimit,
+    operation: Arc<Operation>,
     priority: Priority,
     red: Red,
 }
 
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    /// It was worked on all the time, in vain or not.
+    Worked,
+    /// It was refused, which is so much faster than an answer that it would look like a day without load.
+    Refused,
+    /// It was refused further on, because there was no room for it.
+    WithoutRoom,
+}
+
 impl Work {
     fn begin(&self, entry: Entry) -> Result<(), Shed> {
+        if entry.priority != Priority::Operators {
+            let operation = &entry.operation;
+            operation.throttle.try_enter().inspect_err(|_shed| entry.red.shed(entry.priority.as_str()))?;
+        }
         self.stage().entry = Some(entry);
         self.resume()
     }
@@ -170,15 +201,21 @@ impl Work {
     pub(super) fn resume(&self) -> Result<(), Shed> {
         let mut stage = self.stage();
         if let (Some(entry), None) = (&stage.entry, &stage.admitted) {
-            stage.admitted = Some(enter(&entry.limit, entry.priority, &entry.red)?);
+            stage.admitted = Some(enter(&entry.operation.limit, entry.priority, &entry.red)?);
         }
         Ok(())
     }
 
-    fn end(&self, was_worked_on: bool) {
-        let Stage { admitted, .. } = mem::take(&mut *self.stage());
+    fn end(&self, came: Came) {
+        let Stage { entry, admitted } = mem::take(&mut *self.stage());
         if let Some(admitted) = admitted {
-            admitted.finish(if was_worked_on { Outcome::Worked } else { Outcome::Nothing });
+            admitted.finish(if came == Came::Worked { Outcome::Worked } else { Outcome::Nothing });
+        }
+        if let Some(Entry { operation, .. }) = entry {
+            match came {
+                Came::WithoutRoom => operation.throttle.refused(),
+                Came::Worked | Came::Refused => operation.throttle.answered(),
+            }
         }
     }
 
@@ -196,28 +233,36 @@ pub(super) struct UnderWay {
 impl UnderWay {
     /// The answer has begun.
     pub(super) fn answered(self, response: &Response) {
-        self.work.end(was_worked_on(response));
+        self.work.end(came(response));
     }
 }
 
 impl Drop for UnderWay {
     /// Without an answer its caller has gone, or its time has passed, which it spent here.
     fn drop(&mut self) {
-        self.work.end(self.deadline.has_passed());
+        self.work.end(if self.deadline.has_passed() { Came::Worked } else { Came::Refused });
     }
 }
 
-/// A refusal is so much faster than an answer that it would look like a day without load.
-fn was_worked_on(response: &Response) -> bool {
+fn came(response: &Response) -> Came {
     let class = match (response.extensions().get::<Problem>(), failed_code(response.headers())) {
         (Some(problem), _) => Some(problem.class()),
         (None, Some(code)) => Some(proto::status::class(&Status::new(code, ""))),
         (None, None) => None,
     };
     match class {
-        None => response.status().is_success() || response.status().is_redirection(),
-        Some(class) => matches!(class, ErrorClass::Unknown | ErrorClass::Internal),
+        None if response.status().is_success() || response.status().is_redirection() => Came::Worked,
+        Some(ErrorClass::Unknown | ErrorClass::Internal) => Came::Worked,
+        Some(ErrorClass::Unavailable) if is_of_overload(response) => Came::WithoutRoom,
+        _ => Came::Refused,
     }
+}
+
+/// Whether it says, or was brought about by, that there was too much to do.
+pub(super) fn is_of_overload(response: &Response) -> bool {
+    let extensions = response.extensions();
+    let status = extensions.get::<Status>().and_then(Error::source);
+    extensions.get().is_some_and(Problem::is_of_overload) || status.is_some_and(is_overload)
 }
 
 /// gRPC's code where the answer is nothing but a refusal.

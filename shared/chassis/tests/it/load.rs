@@ -2,16 +2,21 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
-use chassis::{Bounds, Handler, Kind, RawHandler};
+use chassis::{Bounds, Handler, Kind, Problem, RawHandler};
 use futures_util::stream;
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use insta::assert_snapshot;
+use runtime::ComputeError;
 use tokio::sync::Notify;
+use tonic::Status;
+use types::{Classify, ErrorClass};
 
 use crate::harness::{RawClient, Setup, World};
 
@@ -174,4 +179,72 @@ async fn operators_and_health_go_last() {
         let answer = world.ask(ask(path)).await;
         assert_eq!((answer.status(), answer.header("grpc-status")), (200, None), "{answer}");
     }
+}
+
+/// There is no thread for it.
+#[derive(Debug, thiserror::Error)]
+#[error("it cannot be computed")]
+struct NoThread(#[source] ComputeError);
+
+impl Classify for NoThread {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Unavailable
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_be_refused_further_on_is_refused_at_once_and_other_operations_are_not() {
+    let (asked, overloaded) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+    let (count, is_overloaded) = (Arc::clone(&asked), Arc::clone(&overloaded));
+    let login = async move || {
+        let nth = count.fetch_add(1, Ordering::Relaxed);
+        if is_overloaded.load(Ordering::Relaxed) && nth % 10 > 0 {
+            return Problem::from(NoThread(ComputeError::Overloaded)).into_response();
+        }
+        StatusCode::OK.into_response()
+    };
+    let world = Setup::of(town(&Arc::default()).route("/register", post(login))).in_memory().await;
+    let ask = async || {
+        tokio::time::advance(Duration::from_millis(5)).await;
+        world.ask("POST /register HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n").await.status()
+    };
+    for _ in 0..2_000 {
+        ask().await;
+    }
+    let before = asked.load(Ordering::Relaxed);
+    for _ in 0..2_000 {
+        ask().await;
+        assert_eq!(world.ask(READ).await.status(), 200);
+    }
+    let came = asked.load(Ordering::Relaxed) - before;
+    assert!((20..=100).contains(&came), "{came} of 2,000 came through");
+    overloaded.store(false, Ordering::Relaxed);
+    for _ in 0..4_000 {
+        ask().await;
+    }
+    for _ in 0..100 {
+        assert_eq!(ask().await, 200, "there is room again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_are_told_over_grpc_that_there_is_too_much_to_do() {
+    let refuse = async || {
+        let mut status = proto::status::of(ErrorClass::Unavailable, "it cannot be computed", &[]);
+        status.set_source(Arc::new(NoThread(ComputeError::Overloaded)));
+        status.into_http::<Body>()
+    };
+    let mut setup = Setup::of(Router::new().route("/shop.v1.Shop/Buy", post(refuse)));
+    setup.kind = Kind::Grpc;
+    let world = setup.in_memory().await;
+    let head = "host: a\r\ncontent-type: application/grpc\r\ncontent-length: 0\r\n\r\n";
+    let reply = world.ask(format!("POST /shop.v1.Shop/Buy HTTP/1.1\r\n{head}")).await;
+    let headers = ["grpc-status", "grpc-message", "grpc-status-details-bin"].map(|name| {
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_str(reply.header(name).unwrap_or_default()).unwrap(),
+        )
+    });
+    let status = Status::from_header_map(&HeaderMap::from_iter(headers)).unwrap();
+    assert!(proto::status::is_of_overload(&status), "{reply}");
 }
