@@ -1,4 +1,4 @@
-//! How often somebody may ask.
+//! How often somebody may ask one instance of the gateway; the instances do not tell each other.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;

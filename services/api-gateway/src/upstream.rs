@@ -1,4 +1,5 @@
-//! A request on its way to a service, and the answer on its way back: both as they come, nothing is kept.
+//! A request on its way to a service, and the answer on its way back: both as they come. No more
+//! is kept of them than may be sent again.
 
 use std::error::Error;
 use std::pin::Pin;
