@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use crate::{Quota, RetryAfter};
 
 /// Limits how often each key, such as an address or an account, may do something: the generic cell rate algorithm
-/// (GCRA, of ITU-T I.371), which keeps one number for each key.
+/// (GCRA, of ITU-T I.371), which keeps one number for each key. It knows of nothing that another limiter allows, such as
+/// that of another instance.
 ///
 /// That number is the key's *theoretical arrival time*: when what it has done so far would be paid off. A key that owes
 /// nothing is as good as one that was never seen.
