@@ -102,7 +102,7 @@ async fn follow(resolver: Arc<Resolver>, mut backoff: Backoff, name: Name, watch
                 lifetime.clamp(SHORTEST, LONGEST)
             }
             Err(error) => {
-                watched.fail(format!("{host}: {error}"));
+                watched.fail(&format!("{host}: {error}"));
                 backoff.pause()
             }
         };

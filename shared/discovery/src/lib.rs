@@ -10,6 +10,7 @@ mod registry;
 mod address;
 mod fixed;
 mod backoff;
+mod contact;
 mod watches;
 mod consul;
 mod dns;

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use runtime::{Deadline, Random};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use types::ServiceName;
 
 use super::agent::{Agent, AskError};
 use super::catalogue::GRPC_PORT;
 use crate::backoff::Backoff;
+use crate::contact::Contact;
 use crate::{Endpoint, Standing};
 
 /// How often the agent is asked whether it still knows the instance, and told that it lives. With the pause after a
@@ -79,16 +80,9 @@ impl Instance {
     }
 }
 
-/// How the registrations of a process stand.
+/// How the registrations of a process stand, by their ids.
 #[derive(Clone, Default)]
 pub(super) struct Kept(Arc<Mutex<BTreeMap<String, Contact>>>);
-
-/// What the agent last answered about one of them.
-#[derive(Default)]
-struct Contact {
-    last: Option<Instant>,
-    trouble: Option<String>,
-}
 
 impl Kept {
     pub(super) fn keep(&self, agent: Arc<Agent>, random: &Random, instance: Instance) -> Keeping {
@@ -99,24 +93,14 @@ impl Kept {
 
     pub(super) fn standing(&self) -> Standing {
         let best = Standing::Current { age: Duration::ZERO };
-        self.all().iter().map(|(id, contact)| contact.standing(id)).fold(best, Standing::and)
+        self.all()
+            .iter()
+            .map(|(id, contact)| contact.standing(format_args!("registering {id}")))
+            .fold(best, Standing::and)
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Contact>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Contact {
-    fn standing(&self, id: &str) -> Standing {
-        match (self.last, self.trouble.clone()) {
-            (Some(last), None) => Standing::Current { age: last.elapsed() },
-            (Some(last), Some(why)) => Standing::Stale { age: last.elapsed(), why },
-            (None, why) => {
-                let why = why.unwrap_or_else(|| "not answered yet".to_owned());
-                Standing::Unknown { why: format!("registering {id}: {why}") }
-            }
-        }
     }
 }
 
@@ -196,17 +180,16 @@ impl Keeping {
 
     fn answered(&self) {
         if let Some(contact) = self.kept.all().get_mut(&self.instance.id) {
-            *contact = Contact { last: Some(Instant::now()), trouble: None };
+            contact.answered();
         }
     }
 
     fn failed(&self, error: &AskError) {
         let mut all = self.kept.all();
         let Some(contact) = all.get_mut(&self.instance.id) else { return };
-        if contact.trouble.is_none() {
-            tracing::warn!(instance = self.instance.id, %error, "Consul does not answer; the registration is tried on");
+        if contact.failed(&error.to_string()) {
+            tracing::warn!(instance = self.instance.id, %error, "Consul does not register this instance, which is tried on");
         }
-        contact.trouble = Some(error.to_string());
     }
 }
 

@@ -30,12 +30,15 @@ pub(super) async fn follow(agent: Arc<Agent>, random: Random, watched: Arc<Watch
         match agent.healthy(watched.service(), index).await {
             Ok((next, entries)) => {
                 backoff.reset();
+                if !next.waits() {
+                    watched.doubt();
+                }
                 watched.learn(skipped.leave_out(&entries, &watched));
                 index = next;
                 sleep_until(began + PACE).await;
             }
             Err(error) => {
-                watched.fail(error.to_string());
+                watched.fail(&error.to_string());
                 // Whatever answers next may be another catalogue, which has not got as far.
                 index = Index::NONE;
                 sleep(backoff.pause()).await;

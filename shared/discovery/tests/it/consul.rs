@@ -161,71 +161,77 @@ async fn an_agent_is_believed_over_tls_alone_by_whom_its_certificate_comes_from(
     assert!(told.borrow_and_update().is_empty());
 }
 
-/// A shop of two, one of which watches.
+/// A shop of three, one of which watches. Consul asks two of them whether they are ready; one says so itself.
 struct Shop {
     name: ServiceName,
     consul: Arc<Consul>,
     told: watch::Receiver<discovery::Endpoints>,
-    _registered: [discovery::Registration; 2],
+    _registered: [discovery::Registration; 3],
+    _admins: [watch::Sender<u16>; 2],
 }
+
+const ALL: [u8; 3] = [1, 2, 3];
 
 impl Shop {
     async fn open(env: &Env, spare: &Spare) -> Self {
         let (consul, shop) = (Arc::new(Consul::new(env, spare.config()).unwrap()), service(env, "shop"));
-        let registered = [1, 2].map(|last| consul.register(&shop, endpoint(last)));
+        let (first, second) = (ready(env).await, ready(env).await);
+        let registered = [(1, Some(first.0)), (2, Some(second.0)), (3, None)]
+            .map(|(last, health)| consul.register_checked(&shop, endpoint(last), health));
         let mut told = consul.watch(&shop);
-        until(&mut told, [1, 2]).await;
+        until(&mut told, ALL).await;
         standing(&*consul, is_current).await;
-        told.mark_unchanged();
-        Self { name: shop, consul, told, _registered: registered }
+        Self { name: shop, consul, told, _registered: registered, _admins: [first.1, second.1] }
     }
 
-    /// Waits until everything is as it was; says how long that took.
-    async fn is_whole(&mut self) -> Duration {
-        let began = Instant::now();
+    /// Does `work`, in which nobody is taken away.
+    async fn stays_whole_through(&self, work: impl Future<Output = ()>) {
+        let mut told = self.told.clone();
+        tokio::select! {
+            () = work => {}
+            fewer = told.wait_for(|all| !all.iter().copied().eq(ALL.map(endpoint))) => panic!("{fewer:?}"),
+        }
+    }
+
+    /// Waits until the registry knows all again, as one learns who knows nothing of before.
+    async fn is_known(&self, spare: &Spare) {
         standing(&*self.consul, is_current).await;
-        until(&mut self.told, [1, 2]).await;
-        began.elapsed()
+        let newcomer = Consul::new(&Env::system(1), spare.config()).unwrap();
+        until(&mut newcomer.watch(&self.name), ALL).await;
     }
 
-    fn is_unchanged(&mut self) {
-        assert_eq!(**self.told.borrow(), [endpoint(1), endpoint(2)]);
+    /// The same, soon.
+    async fn is_known_soon(&self, spare: &Spare) {
+        let began = Instant::now();
+        self.is_known(spare).await;
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     }
 }
 
 #[tokio::test]
-async fn the_last_set_stands_while_consul_is_away_and_all_is_well_soon_after() {
+async fn all_stay_while_consul_is_away_and_while_it_comes_back_which_is_soon() {
     let Some(spare) = Spare::take().await else { return };
-    let mut shop = Shop::open(&Env::system(1), &spare).await;
+    let shop = Shop::open(&Env::system(1), &spare).await;
     for (away, back) in [("stop", "start"), ("kill", "start"), ("pause", "resume")] {
-        spare.control(away).await;
-        standing(&*shop.consul, is_stale).await;
-        shop.is_unchanged();
-        spare.control(back).await;
-        let took = shop.is_whole().await;
-        assert!(took < SOON, "{away}: {took:?}");
+        let outage = async {
+            spare.control(away).await;
+            standing(&*shop.consul, is_stale).await;
+            spare.control(back).await;
+            shop.is_known_soon(&spare).await;
+        };
+        shop.stays_whole_through(outage).await;
     }
 }
 
 #[tokio::test]
 async fn a_consul_that_was_wiped_is_told_of_everybody_again_and_takes_nobody_away() {
     let Some(spare) = Spare::take().await else { return };
-    let mut shop = Shop::open(&Env::system(1), &spare).await;
-    let (consul, mut known) = (Arc::clone(&shop.consul), shop.told.clone());
-    let script = async {
+    let shop = Shop::open(&Env::system(1), &spare).await;
+    let outage = async {
         spare.control("wipe").await;
-        standing(&*consul, is_stale).await;
+        standing(&*shop.consul, is_stale).await;
         spare.control("start").await;
-        let took = shop.is_whole().await;
-        // Somebody new, who knows nothing of before, is told by the new catalogue.
-        let newcomer = Consul::new(&Env::system(1), spare.config()).unwrap();
-        let began = Instant::now();
-        until(&mut newcomer.watch(&shop.name), [1, 2]).await;
-        let took = took + began.elapsed();
-        assert!(took < SOON, "{took:?}");
+        shop.is_known_soon(&spare).await;
     };
-    tokio::select! {
-        () = script => {}
-        gone = known.wait_for(|endpoints| endpoints.is_empty()) => panic!("{gone:?}"),
-    }
+    shop.stays_whole_through(outage).await;
 }

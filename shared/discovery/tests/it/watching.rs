@@ -50,6 +50,20 @@ async fn an_index_that_goes_backwards_is_of_a_catalogue_begun_anew_and_asked_for
 }
 
 #[tokio::test]
+async fn a_catalogue_begun_anew_takes_nobody_away() {
+    let mut agent = Agent::start(|before, _| match before {
+        0 => shops(9, &[1, 2, 3]),
+        1 => shops(3, &[2]),
+        _ => None,
+    })
+    .await;
+    let consul = agent.consul();
+    let watched = consul.watch(&SHOP);
+    agent.asked::<3>("/v1/health/").await;
+    assert_eq!(**watched.borrow(), [1, 2, 3].map(endpoint));
+}
+
+#[tokio::test]
 async fn a_watch_outlives_whatever_an_agent_answers() {
     let wrong = [
         Some((500, 1, "rpc error: No cluster leader".to_owned())),
