@@ -1,4 +1,6 @@
-//! How a port and the pair of them stand in a list.
+//! What addresses are like, and how a port and the pair of them stand in a list.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The ports that services listen on unless they are told others.
 pub(crate) const HTTP_PORT: u16 = 3000;
@@ -18,4 +20,14 @@ pub(crate) fn ports(text: &str) -> Option<(u16, u16)> {
 fn port(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|&port| digits && port != 0)
+}
+
+/// A listener on every address of the machine is reached from this machine over loopback.
+pub(crate) fn within_reach(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
 }

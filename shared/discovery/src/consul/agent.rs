@@ -11,6 +11,7 @@ use types::ServiceName;
 
 use super::catalogue::{Entry, Index};
 use super::config::{ConsulConfig, ConsulTls};
+use super::readiness::Verdict;
 
 const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
 const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
@@ -47,8 +48,8 @@ pub(super) enum AskError {
     #[error("answered {}", told(*.0, .1))]
     Refused(StatusCode, String),
     /// It said more than fits.
-    #[error("answered with more than {LONGEST} bytes", LONGEST = Agent::LONGEST)]
-    TooLong,
+    #[error("answered with more than {0} bytes")]
+    TooLong(usize),
     /// What it said cannot be read.
     #[error("answered what cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
@@ -58,7 +59,7 @@ pub(super) enum AskError {
 }
 
 /// reqwest's own text leaves out the cause.
-fn chain(error: &reqwest::Error) -> String {
+pub(super) fn chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -98,9 +99,10 @@ impl Agent {
             value.set_sensitive(true);
             headers.insert(TOKEN, value);
         }
+        let roots = tls.as_ref().map_or_else(RootCertStore::empty, |ConsulTls(roots)| roots.clone());
         let client = Client::builder()
             .default_headers(headers)
-            .tls_backend_preconfigured(tls_config(tls.as_ref())?)
+            .tls_backend_preconfigured(tls_config(roots)?)
             // The agent is asked by its own address, whatever this machine's way to the web is.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -130,7 +132,7 @@ impl Agent {
         let response = good(request.timeout(patience).send().await?).await?;
         let told = response.headers().get(INDEX).and_then(|index| index.to_str().ok()?.parse().ok());
         let next = index.next(told.ok_or(AskError::NoIndex)?);
-        Ok((next, serde_json::from_slice(&whole(response).await?)?))
+        Ok((next, serde_json::from_slice(&whole(response, Self::LONGEST).await?)?))
     }
 
     /// Makes an instance known. What was known under its id is replaced.
@@ -141,22 +143,24 @@ impl Agent {
 
     /// Whether an instance is known.
     pub(super) async fn knows(&self, id: &str) -> Result<bool, AskError> {
-        self.found(Method::GET, &format!("/v1/agent/service/{id}")).await
+        Self::found(self.request(Method::GET, &format!("/v1/agent/service/{id}"))).await
     }
 
-    /// Tells that an instance lives. Says whether it is known.
-    pub(super) async fn pass(&self, check: &str) -> Result<bool, AskError> {
-        self.found(Method::PUT, &format!("/v1/agent/check/pass/{check}")).await
+    /// Tells how an instance is. Says whether it is known.
+    pub(super) async fn tell(&self, check: &str, verdict: &Verdict) -> Result<bool, AskError> {
+        let body = serde_json::to_string(verdict)?;
+        let request = self.request(Method::PUT, &format!("/v1/agent/check/update/{check}"));
+        Self::found(request.body(body)).await
     }
 
     /// Makes an instance known no more.
     pub(super) async fn deregister(&self, id: &str) -> Result<(), AskError> {
-        self.found(Method::PUT, &format!("/v1/agent/service/deregister/{id}")).await.map(drop)
+        Self::found(self.request(Method::PUT, &format!("/v1/agent/service/deregister/{id}"))).await.map(drop)
     }
 
     /// Asks for something that the agent may not have.
-    async fn found(&self, method: Method, path: &str) -> Result<bool, AskError> {
-        match good(self.request(method, path).send().await?).await {
+    async fn found(request: RequestBuilder) -> Result<bool, AskError> {
+        match good(request.send().await?).await {
             Ok(_) => Ok(true),
             Err(AskError::Refused(StatusCode::NOT_FOUND, _)) => Ok(false),
             Err(error) => Err(error),
@@ -168,8 +172,7 @@ impl Agent {
     }
 }
 
-fn tls_config(tls: Option<&ConsulTls>) -> Result<ClientConfig, rustls::Error> {
-    let roots = tls.map_or_else(RootCertStore::empty, |ConsulTls(roots)| roots.clone());
+pub(super) fn tls_config(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     Ok(builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth())
 }
@@ -179,15 +182,16 @@ async fn good(response: Response) -> Result<Response, AskError> {
     if status.is_success() {
         return Ok(response);
     }
-    let said = whole(response).await?;
+    let said = whole(response, Agent::LONGEST).await?;
     Err(AskError::Refused(status, String::from_utf8_lossy(&said).into_owned()))
 }
 
-async fn whole(mut response: Response) -> Result<Vec<u8>, AskError> {
+/// The body of an answer of at most `longest` bytes.
+pub(super) async fn whole(mut response: Response, longest: usize) -> Result<Vec<u8>, AskError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if bytes.len() + chunk.len() > Agent::LONGEST {
-            return Err(AskError::TooLong);
+        if bytes.len() + chunk.len() > longest {
+            return Err(AskError::TooLong(longest));
         }
         bytes.extend_from_slice(&chunk);
     }

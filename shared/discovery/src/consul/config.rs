@@ -51,7 +51,7 @@ impl ConsulConfig {
 pub enum CheckKind {
     /// Its agent asks the instance whether it is ready.
     Http,
-    /// The instance tells that it lives, for an agent that cannot reach it.
+    /// The instance's process tells whether it is ready, for an agent that cannot reach it.
     Ttl,
 }
 

@@ -13,20 +13,18 @@ use types::ServiceName;
 
 use super::agent::{Agent, AskError};
 use super::catalogue::GRPC_PORT;
+use super::readiness::{Readiness, Verdict};
 use crate::backoff::Backoff;
 use crate::contact::Contact;
 use crate::{Endpoint, Standing};
 
-/// How often the agent is asked whether it still knows the instance, and told that it lives. With the pause after a
-/// failure it is known again within ten seconds of the agent's return.
-const ROUND: Duration = Duration::from_secs(3);
+/// How often the agent is asked whether it still knows the instance, and told whether that is ready. With the pause after
+/// a failure it is known again within ten seconds of the agent's return.
+const ROUND: Duration = Duration::from_secs(2);
 /// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-/// How often the agent asks whether the instance is ready, and how long it waits for the answer, in Consul's words.
-const CHECK_INTERVAL: &str = "2s";
-const CHECK_TIMEOUT: &str = "1s";
-/// An instance that has not said for so long that it lives is dead: five rounds.
-const TTL: &str = "15s";
+/// An instance of which nothing was told for so long is dead: seven rounds.
+const TTL: Duration = Duration::from_secs(15);
 /// An instance that was unwell for so long is forgotten. It is well past every restart and deploy, and whoever is unwell
 /// and lives registers again.
 const FORGOTTEN_AFTER: &str = "10m";
@@ -36,37 +34,52 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// An instance as the agent is told of it.
 pub(super) struct Instance {
     id: String,
-    /// The check that the instance itself has to pass, where it does.
-    own_check: Option<String>,
+    /// The check whose outcome is told by us, where it is.
+    own_check: Option<OwnCheck>,
     body: Value,
 }
 
+/// How it is known whether an instance is well.
+pub(super) enum Checked {
+    /// The agent asks the instance, at this address.
+    ByAgent(SocketAddr),
+    /// We tell the agent: what the instance says of its readiness, or else that it lives.
+    ByUs(Option<Readiness>),
+}
+
+struct OwnCheck {
+    id: String,
+    readiness: Option<Readiness>,
+}
+
 impl Instance {
-    /// Checked by asking at `health`, or else kept alive by us. The id is the same after a restart at the same address,
-    /// so that what a killed process has left is replaced.
+    /// The id is the same after a restart at the same address, so that what a killed process has left is replaced.
     pub(super) fn new(
         service: &ServiceName,
         Endpoint { http, grpc }: Endpoint,
-        health: Option<SocketAddr>,
+        checked: Checked,
         tag: Option<String>,
     ) -> Self {
         // A colon stands for something in a path.
         let id = format!("{service}-{}-{}", http.ip().to_string().replace(':', "."), http.port());
-        let check = format!("{id}-check");
-        let own_check = health.is_none().then(|| check.clone());
+        let check_id = format!("{id}-check");
         let mut check = json!({
-            "CheckID": check,
+            "CheckID": check_id,
             "Name": "ready",
             "DeregisterCriticalServiceAfter": FORGOTTEN_AFTER,
         });
-        match health {
-            Some(health) => {
-                check["HTTP"] = format!("http://{health}/health/ready").into();
-                check["Interval"] = CHECK_INTERVAL.into();
-                check["Timeout"] = CHECK_TIMEOUT.into();
+        let own_check = match checked {
+            Checked::ByAgent(health) => {
+                check["HTTP"] = Readiness::url(health).into();
+                check["Interval"] = in_its_words(ROUND).into();
+                check["Timeout"] = in_its_words(Readiness::PATIENCE).into();
+                None
             }
-            None => check["TTL"] = TTL.into(),
-        }
+            Checked::ByUs(readiness) => {
+                check["TTL"] = in_its_words(TTL).into();
+                Some(OwnCheck { id: check_id, readiness })
+            }
+        };
         let body = json!({
             "ID": id,
             "Name": service.as_str(),
@@ -77,6 +90,21 @@ impl Instance {
             "Check": check,
         });
         Self { id, own_check, body }
+    }
+}
+
+fn in_its_words(duration: Duration) -> String {
+    format!("{}s", duration.as_secs())
+}
+
+impl OwnCheck {
+    /// Tells how the instance is. Says whether it is known.
+    async fn tell(&self, agent: &Agent) -> Result<bool, AskError> {
+        let verdict = match &self.readiness {
+            Some(readiness) => readiness.verdict().await,
+            None => Verdict::alive(),
+        };
+        agent.tell(&self.id, &verdict).await
     }
 }
 
@@ -151,11 +179,11 @@ impl Keeping {
         }
     }
 
-    /// Registers, and says at once that the instance lives where that is ours to say.
+    /// Registers, and tells at once whether the instance is ready where that is ours to tell.
     async fn register(&self) -> Result<(), AskError> {
         self.agent.register(&self.instance.body).await?;
         if let Some(check) = &self.instance.own_check {
-            self.agent.pass(check).await?;
+            check.tell(&self.agent).await?;
         }
         tracing::info!(instance = self.instance.id, "registered with Consul");
         Ok(())
@@ -165,7 +193,7 @@ impl Keeping {
     async fn round(&self) -> Result<bool, AskError> {
         let knows = self.agent.knows(&self.instance.id).await?;
         match &self.instance.own_check {
-            Some(check) if knows => self.agent.pass(check).await,
+            Some(check) if knows => check.tell(&self.agent).await,
             _ => Ok(knows),
         }
     }

@@ -41,9 +41,19 @@ async fn ready(env: &Env) -> (std::net::SocketAddr, watch::Sender<u16>) {
 
 #[tokio::test]
 async fn an_instance_is_found_while_it_says_that_it_is_ready() {
+    found_while_ready(CheckKind::Http).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_consul_cannot_reach_is_found_while_it_says_that_it_is_ready() {
+    found_while_ready(CheckKind::Ttl).await;
+}
+
+async fn found_while_ready(check: CheckKind) {
     let Some(server) = Server::open() else { return };
     let env = Env::system(1);
-    let (consul, shop) = (consul(&env, &server), service(&env, "shop"));
+    let config = ConsulConfig { check, ..ConsulConfig::at(&server.host, server.port) };
+    let (consul, shop) = (Consul::new(&env, config).unwrap(), service(&env, "shop"));
     let (admin, tell) = ready(&env).await;
     let mut told = consul.watch(&shop);
     let _registered = consul.register_checked(&shop, endpoint(1), Some(admin));
@@ -53,16 +63,6 @@ async fn an_instance_is_found_while_it_says_that_it_is_ready() {
     until(&mut told, [2]).await;
     tell.send_replace(200);
     until(&mut told, [1, 2]).await;
-}
-
-#[tokio::test]
-async fn an_instance_that_tells_itself_that_it_lives_needs_no_port_that_consul_reaches() {
-    let Some(server) = Server::open() else { return };
-    let env = Env::system(1);
-    let config = ConsulConfig { check: CheckKind::Ttl, ..ConsulConfig::at(&server.host, server.port) };
-    let (consul, shop) = (Consul::new(&env, config).unwrap(), service(&env, "shop"));
-    let _registered = consul.register_checked(&shop, endpoint(1), Some("127.0.0.1:1".parse().unwrap()));
-    until(&mut consul.watch(&shop), [1]).await;
 }
 
 #[tokio::test]

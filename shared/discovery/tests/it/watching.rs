@@ -226,14 +226,51 @@ async fn an_instance_is_told_of_with_its_check_and_told_again_when_it_was_forgot
     assert!(is_current(&consul.standing().unwrap()));
 }
 
+/// What an agent is told of a check, each time.
+async fn verdicts<const N: usize>(agent: &mut Agent) -> [Value; N] {
+    let told = agent.asked::<N>("PUT /v1/agent/check/update/shop-service-10.0.0.1-3000-check").await;
+    told.map(|asked| serde_json::from_str(&asked.body).unwrap())
+}
+
 #[tokio::test]
 async fn an_instance_that_has_to_say_itself_that_it_lives_says_so_at_once_and_again() {
     let mut agent = Agent::start(|_, _| Some((200, 1, String::new()))).await;
-    let consul = agent.consul_with(|config| ConsulConfig { check: CheckKind::Ttl, ..config });
-    let _registered = consul.register_checked(&SHOP, endpoint(1), Some("127.0.0.1:9000".parse().unwrap()));
+    let consul = agent.consul();
+    let _registered = consul.register(&SHOP, endpoint(1));
     let [registered] = agent.asked("/v1/agent/service/register").await;
     assert_eq!(serde_json::from_str::<Value>(&registered.body).unwrap()["Check"]["TTL"], "15s");
-    agent.asked::<2>("PUT /v1/agent/check/pass/shop-service-10.0.0.1-3000-check").await;
+    let alive = json!({ "Status": "passing", "Output": "it lives" });
+    assert_eq!(verdicts(&mut agent).await, [alive.clone(), alive]);
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_ask_is_told_what_an_instance_says_of_its_readiness_and_why() {
+    let says = [(200, "ready"), (503, "database: away"), (429, "much to do"), (302, "elsewhere")];
+    let mut instance = Agent::start(move |before, _| {
+        let (status, why) = says.get(before)?;
+        Some((*status, 1, (*why).to_owned()))
+    })
+    .await;
+    let mut agent = Agent::start(|_, _| Some((200, 1, String::new()))).await;
+    let consul = agent.consul_with(|config| ConsulConfig {
+        check: CheckKind::Ttl,
+        token: Some("secret".into()),
+        ..config
+    });
+    let everywhere = ([0, 0, 0, 0], instance.port).into();
+    let _registered = consul.register_checked(&SHOP, endpoint(1), Some(everywhere));
+    let told: [_; 5] = verdicts(&mut agent).await;
+    let told = told.map(|told| format!("{} {}", told["Status"], told["Output"]));
+    let told = told.join("\n").replace(&instance.port.to_string(), "PORT");
+    insta::assert_snapshot!(told, @r#"
+    "passing" "200 OK: ready"
+    "critical" "503 Service Unavailable: database: away"
+    "warning" "429 Too Many Requests: much to do"
+    "critical" "302 Found: elsewhere"
+    "critical" "error sending request for url (http://127.0.0.1:PORT/health/ready): operation timed out"
+    "#);
+    let [asked] = instance.asked("GET /health/ready").await;
+    assert!(!asked.head.contains("secret"), "{}", asked.head);
 }
 
 #[tokio::test]
