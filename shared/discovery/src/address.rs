@@ -31,3 +31,26 @@ pub(crate) fn within_reach(addr: SocketAddr) -> SocketAddr {
     };
     SocketAddr::new(ip, addr.port())
 }
+
+/// Why an address is not where an instance is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoMachine {
+    #[error("{0} is not the address of one machine")]
+    NotOne(IpAddr),
+    /// One of a link, which says nothing without the link (RFC 4007).
+    #[error("{0} means another machine in every network")]
+    Elsewhere(IpAddr),
+}
+
+/// `ip` as it is written by everybody, if it leads to a machine.
+pub(crate) fn of_one_machine(ip: IpAddr) -> Result<IpAddr, NoMachine> {
+    let ip = ip.to_canonical();
+    let is_everybody = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if ip.is_unspecified() || ip.is_multicast() || is_everybody {
+        return Err(NoMachine::NotOne(ip));
+    }
+    match ip {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Err(NoMachine::Elsewhere(ip)),
+        ip => Ok(ip),
+    }
+}

@@ -1,5 +1,6 @@
 //! What is learnt of services from outside: one watch for each, however many look at it, which ends when nobody does.
 
+mod left_out;
 mod missing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use types::ServiceName;
 
+use self::left_out::LeftOut;
+pub(crate) use self::left_out::Wrong;
 use self::missing::Missing;
 use crate::contact::Contact;
 use crate::{Endpoint, Endpoints, Standing};
@@ -40,6 +43,7 @@ pub(crate) struct Watched {
 struct Learnt {
     contact: Contact,
     missing: Missing,
+    left_out: LeftOut,
     /// Whether it has been told that some are kept.
     keeps: bool,
 }
@@ -138,6 +142,12 @@ impl Watched {
         }
         found.extend(kept);
         self.tell(found);
+    }
+
+    /// The same where some may be wrong, who are left out.
+    pub(crate) fn learn_of(&self, told: impl IntoIterator<Item = Result<Endpoint, Wrong>>) {
+        let found = self.learnt().left_out.of(&self.service, told);
+        self.learn(found);
     }
 
     /// What answers next may have forgotten everybody.
