@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use runtime::Env;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use types::ServiceName;
 
@@ -88,9 +88,9 @@ impl Discover for Consul {
         let http = SocketAddr::new(grpc.ip(), endpoint.http.port());
         let (checked, tag) = (self.checked(health), self.config.tag.clone());
         let instance = Instance::new(service, Endpoint { http, grpc }, checked, tag);
-        let (stop, withdrawn) = (CancellationToken::new(), CancellationToken::new());
+        let (stop, (tell, withdrawn)) = (CancellationToken::new(), oneshot::channel());
         let keeping = self.kept.keep(Arc::clone(&self.agent), &self.env.random, instance);
-        let task = self.env.tasks.spawn("discovery-register", keeping.until(stop.clone(), withdrawn.clone()));
+        let task = self.env.tasks.spawn("discovery-register", keeping.until(stop.clone(), tell));
         Registration::kept_by(Keeper { stop, withdrawn, task })
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use runtime::{Deadline, Random};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use types::ServiceName;
@@ -28,7 +29,7 @@ const TTL: Duration = Duration::from_secs(15);
 /// An instance that was unwell for so long is forgotten. It is well past every restart and deploy, and whoever is unwell
 /// and lives registers again.
 const FORGOTTEN_AFTER: &str = "10m";
-/// How long a registration that was dropped without waiting is tried to be taken back.
+/// How long a registration is tried to be taken back, however long anybody would wait.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// An instance as the agent is told of it.
@@ -141,12 +142,13 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
-    /// Keeps it until `stop`, then takes it back. `withdrawn` is cancelled once the agent has confirmed that.
-    pub(super) async fn until(mut self, stop: CancellationToken, withdrawn: CancellationToken) {
+    /// Keeps it until `stop`, then takes it back. `withdrawn` is told once the agent has confirmed that.
+    pub(super) async fn until(mut self, stop: CancellationToken, withdrawn: oneshot::Sender<()>) {
         stop.run_until_cancelled(self.keep()).await;
         if Deadline::within(LEAVE_WITHIN).bound(self.take_back()).await.is_ok() {
             tracing::info!(instance = self.instance.id, "withdrawn from Consul");
-            withdrawn.cancel();
+            // Whoever dropped the registration does not wait for it.
+            withdrawn.send(()).unwrap_or_default();
         } else {
             tracing::warn!(
                 instance = self.instance.id,

@@ -298,3 +298,18 @@ async fn a_withdrawal_that_nobody_hears_takes_no_longer_than_it_may() {
     assert!(registration.withdraw(Deadline::within(within)).await.is_err());
     assert!(began.elapsed() >= within);
 }
+
+#[tokio::test]
+async fn a_withdrawal_that_is_given_up_is_not_waited_for() {
+    let mut agent = Agent::start(|_, asked| {
+        let status = if asked.line.contains("/deregister/") { 500 } else { 200 };
+        Some((status, 1, String::new()))
+    })
+    .await;
+    let consul = agent.consul();
+    let registration = consul.register(&SHOP, endpoint(1));
+    agent.asked::<1>("/v1/agent/service/register").await;
+    let began = Instant::now();
+    assert!(registration.withdraw(Deadline::within(PATIENCE)).await.is_err());
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+}
