@@ -86,8 +86,7 @@ impl Discover for Consul {
         let grpc = self.advertised(endpoint.grpc);
         // A service has one address at Consul; its ports differ.
         let http = SocketAddr::new(grpc.ip(), endpoint.http.port());
-        let (checked, tag) = (self.checked(health), self.config.tag.clone());
-        let instance = Instance::new(service, Endpoint { http, grpc }, checked, tag);
+        let instance = Instance::new(service, Endpoint { http, grpc }, self.checked(health), &self.config);
         let (stop, (tell, withdrawn)) = (CancellationToken::new(), oneshot::channel());
         let keeping = self.kept.keep(Arc::clone(&self.agent), &self.env.random, instance);
         let task = self.env.tasks.spawn("discovery-register", keeping.until(stop.clone(), tell));

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use discovery::{
     CheckKind, Consul, ConsulConfig, ConsulTls, Discover, Dns, DnsConfig, DnsNames, NoAuthorityError,
@@ -22,6 +23,9 @@ const DNS_RIGHT: &str = "the names whose addresses are the instances, with comma
 const CONSUL: &str = "CONSUL_HOST";
 const CONSUL_RIGHT: &str = "the name or address of Consul's agent";
 const CA_RIGHT: &str = "a PEM file with the authority that Consul's certificate comes from";
+
+/// Whoever is still there after a day is no instance that may come back.
+const FORGOTTEN_AT_LAST: Duration = Duration::from_secs(86_400);
 
 /// Where a resolver's servers are listed on every Unix.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -146,13 +150,18 @@ fn consul_config(settings: &mut Settings) -> Option<ConsulConfig> {
     let datacenter = settings.optional_text("CONSUL_DATACENTER", "the datacentre whose instances are found");
     let tag = settings.optional_text("CONSUL_TAG", "what instances are tagged with, and alone are found by");
     let check = settings.one_of("CONSUL_CHECK", [("http", CheckKind::Http), ("ttl", CheckKind::Ttl)]);
+    let forgotten_after = settings.duration(
+        "CONSUL_DEAD_AFTER",
+        ConsulConfig::DEFAULT_FORGOTTEN_AFTER,
+        ConsulConfig::LEAST_FORGOTTEN_AFTER..=FORGOTTEN_AT_LAST,
+    );
     let right = "the IP address by which others reach this process";
     let advertise = settings.optional("ADVERTISE_ADDRESS", right, |text| {
         text.parse().ok().filter(|ip: &IpAddr| !ip.is_unspecified())
     });
     let host = host?;
     let tls = consul_tls(uses_tls, ca, settings);
-    Some(ConsulConfig { host, port, token, tls, datacenter, tag, check, advertise })
+    Some(ConsulConfig { host, port, token, tls, datacenter, tag, check, forgotten_after, advertise })
 }
 
 /// What may stand as the host of a URL, and does not change what comes after it.

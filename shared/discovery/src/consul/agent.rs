@@ -47,6 +47,9 @@ pub(super) enum AskError {
     /// It refused.
     #[error("answered {}", told(*.0, .1))]
     Refused(StatusCode, String),
+    /// It knows no such datacentre.
+    #[error("CONSUL_DATACENTER is {asked:?}, must be a datacentre that the agent knows: {}", .known.join(", "))]
+    NoSuchDatacentre { asked: String, known: Vec<String> },
     /// It said more than fits.
     #[error("answered with more than {0} bytes")]
     TooLong(usize),
@@ -73,7 +76,13 @@ fn told(status: StatusCode, said: &str) -> String {
     /// Consul answers a refusal with a line.
     const SHOWN: usize = 200;
     let said: String = said.trim().chars().take(SHOWN).filter(|c| !c.is_control()).collect();
-    if said.is_empty() { status.to_string() } else { format!("{status} ({said})") }
+    let said = if said.is_empty() { status.to_string() } else { format!("{status} ({said})") };
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            format!("{said}: CONSUL_TOKEN must be a token that may do this")
+        }
+        _ => said,
+    }
 }
 
 impl Agent {
@@ -129,10 +138,23 @@ impl Agent {
         query.extend(self.tag.clone().map(|tag| ("tag", tag)));
         let request = self.request(Method::GET, &format!("/v1/health/service/{service}")).query(&query);
         let patience = if index.waits() { Self::PATIENCE_WITH_WAIT } else { Self::PATIENCE };
-        let response = good(request.timeout(patience).send().await?).await?;
+        let response = match good(request.timeout(patience).send().await?).await {
+            Ok(response) => response,
+            Err(error) => return Err(self.no_such_datacentre().await.unwrap_or(error)),
+        };
         let told = response.headers().get(INDEX).and_then(|index| index.to_str().ok()?.parse().ok());
         let next = index.next(told.ok_or(AskError::NoIndex)?);
         Ok((next, serde_json::from_slice(&whole(response, Self::LONGEST).await?)?))
+    }
+
+    /// Whether the datacentre is what is wrong, which a refusal does not say but in words.
+    async fn no_such_datacentre(&self) -> Option<AskError> {
+        let asked = self.datacenter.clone()?;
+        let response =
+            good(self.request(Method::GET, "/v1/catalog/datacenters").send().await.ok()?).await.ok()?;
+        let known: Vec<String> = serde_json::from_slice(&whole(response, Self::LONGEST).await.ok()?).ok()?;
+        let is_wrong = !known.is_empty() && !known.contains(&asked);
+        is_wrong.then_some(AskError::NoSuchDatacentre { asked, known })
     }
 
     /// Makes an instance known. What was known under its id is replaced.

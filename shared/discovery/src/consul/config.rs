@@ -1,5 +1,6 @@
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -23,6 +24,9 @@ pub struct ConsulConfig {
     pub tag: Option<String>,
     /// How Consul knows that an instance is well.
     pub check: CheckKind,
+    /// An instance that was unwell for so long is forgotten; Consul takes no less than a minute. Whoever is unwell and
+    /// lives registers again.
+    pub forgotten_after: Duration,
     /// The address by which others reach this process, where it listens on more than one.
     pub advertise: Option<IpAddr>,
 }
@@ -30,6 +34,10 @@ pub struct ConsulConfig {
 impl ConsulConfig {
     /// The port of Consul's HTTP API unless it is told another.
     pub const DEFAULT_PORT: u16 = 8500;
+    /// Well past every restart and deploy.
+    pub const DEFAULT_FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+    /// Consul's own bound.
+    pub const LEAST_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
     /// An agent in plain text that asks for nothing.
     pub fn at(host: impl Into<String>, port: u16) -> Self {
@@ -41,6 +49,7 @@ impl ConsulConfig {
             datacenter: None,
             tag: None,
             check: CheckKind::Http,
+            forgotten_after: Self::DEFAULT_FORGOTTEN_AFTER,
             advertise: None,
         }
     }

@@ -14,6 +14,7 @@ use types::ServiceName;
 
 use super::agent::{Agent, AskError};
 use super::catalogue::GRPC_PORT;
+use super::config::ConsulConfig;
 use super::readiness::{Readiness, Verdict};
 use crate::backoff::Backoff;
 use crate::contact::Contact;
@@ -26,9 +27,6 @@ const ROUND: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// An instance of which nothing was told for so long is dead: seven rounds.
 const TTL: Duration = Duration::from_secs(15);
-/// An instance that was unwell for so long is forgotten. It is well past every restart and deploy, and whoever is unwell
-/// and lives registers again.
-const FORGOTTEN_AFTER: &str = "10m";
 /// How long a registration is tried to be taken back, however long anybody would wait.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -37,6 +35,7 @@ pub(super) struct Instance {
     id: String,
     /// The check whose outcome is told by us, where it is.
     own_check: Option<OwnCheck>,
+    forgotten_after: Duration,
     body: Value,
 }
 
@@ -59,15 +58,16 @@ impl Instance {
         service: &ServiceName,
         Endpoint { http, grpc }: Endpoint,
         checked: Checked,
-        tag: Option<String>,
+        config: &ConsulConfig,
     ) -> Self {
+        let ConsulConfig { tag, forgotten_after, .. } = config;
         // A colon stands for something in a path.
         let id = format!("{service}-{}-{}", http.ip().to_string().replace(':', "."), http.port());
         let check_id = format!("{id}-check");
         let mut check = json!({
             "CheckID": check_id,
             "Name": "ready",
-            "DeregisterCriticalServiceAfter": FORGOTTEN_AFTER,
+            "DeregisterCriticalServiceAfter": in_its_words(*forgotten_after),
         });
         let own_check = match checked {
             Checked::ByAgent(health) => {
@@ -86,11 +86,11 @@ impl Instance {
             "Name": service.as_str(),
             "Address": http.ip().to_string(),
             "Port": http.port(),
-            "Tags": tag.into_iter().collect::<Vec<_>>(),
+            "Tags": tag.iter().collect::<Vec<_>>(),
             "Meta": { GRPC_PORT: grpc.port().to_string(), "flotilla_version": env!("CARGO_PKG_VERSION") },
             "Check": check,
         });
-        Self { id, own_check, body }
+        Self { id, own_check, forgotten_after: *forgotten_after, body }
     }
 }
 
@@ -152,7 +152,7 @@ impl Keeping {
         } else {
             tracing::warn!(
                 instance = self.instance.id,
-                forgotten_after = FORGOTTEN_AFTER,
+                forgotten_after = ?self.instance.forgotten_after,
                 "Consul could not be told that this instance ends"
             );
         }

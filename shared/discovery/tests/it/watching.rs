@@ -202,7 +202,7 @@ async fn an_instance_is_told_of_with_its_check_and_told_again_when_it_was_forgot
       "Address": "10.0.0.7",
       "Check": {
         "CheckID": "shop-service-10.0.0.7-3000-check",
-        "DeregisterCriticalServiceAfter": "10m",
+        "DeregisterCriticalServiceAfter": "600s",
         "HTTP": "http://10.0.0.7:9000/health/ready",
         "Interval": "2s",
         "Name": "ready",
