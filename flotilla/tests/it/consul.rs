@@ -147,6 +147,7 @@ async fn is_left_out(processes: &Processes, dead: SocketAddr) {
     loop {
         let status = processes.operator(&["operations", "status", "--endpoint", &gateway]).await;
         assert_eq!(status.0, Some(0), "{status:?}");
+        assert!(status.1.contains("discovery stale: "), "{status:?}");
         let shown = status.1.split_once(&dead.to_string()).map(|(_, rest)| rest);
         if shown.is_some_and(|rest| !rest.trim_start().starts_with("closed")) {
             return;
