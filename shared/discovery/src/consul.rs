@@ -21,7 +21,7 @@ use types::ServiceName;
 
 use self::agent::Agent;
 pub use self::agent::SetupError;
-pub use self::config::{CheckKind, ConsulConfig, ConsulTls, NoAuthorityError};
+pub use self::config::{CheckKind, ConsulConfig, ConsulTls, Credentials, NoAuthorityError, Reread};
 use self::keep::{Checked, Instance, Kept};
 use self::readiness::Asker;
 use crate::address::within_reach;

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use types::ServiceName;
 
 use super::catalogue::{Entry, Index};
-use super::config::{ConsulConfig, ConsulTls};
+use super::config::{ConsulConfig, ConsulTls, Credentials, Reread};
 use super::readiness::Verdict;
 
 const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
@@ -18,10 +18,17 @@ const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 
 /// The HTTP API of one agent.
 pub(super) struct Agent {
-    client: Client,
+    current: Mutex<Current>,
+    reread: Option<Reread>,
     base: String,
     datacenter: Option<String>,
     tag: Option<String>,
+}
+
+/// The credentials that are used now.
+struct Current {
+    client: Client,
+    credentials: Credentials,
 }
 
 /// There can be no client with these settings.
@@ -77,12 +84,14 @@ fn told(status: StatusCode, said: &str) -> String {
     const SHOWN: usize = 200;
     let said: String = said.trim().chars().take(SHOWN).filter(|c| !c.is_control()).collect();
     let said = if said.is_empty() { status.to_string() } else { format!("{status} ({said})") };
-    match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            format!("{said}: CONSUL_TOKEN must be a token that may do this")
-        }
-        _ => said,
+    if is_about_token(status) {
+        return format!("{said}: CONSUL_TOKEN must be a token that may do this");
     }
+    said
+}
+
+fn is_about_token(status: StatusCode) -> bool {
+    status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN
 }
 
 impl Agent {
@@ -100,29 +109,61 @@ impl Agent {
     const LONGEST: usize = 16 * 1024 * 1024;
 
     pub(super) fn new(config: &ConsulConfig) -> Result<Self, SetupError> {
-        let ConsulConfig { host, port, token, tls, datacenter, tag, .. } = config;
+        let ConsulConfig { host, port, token, tls, reread, datacenter, tag, .. } = config;
+        let credentials = Credentials { token: token.clone(), tls: tls.clone() };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let host =
+            if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.clone() };
+        let base = format!("{scheme}://{host}:{port}");
+        let (datacenter, tag, reread) = (datacenter.clone(), tag.clone(), reread.clone());
+        let current = Mutex::new(Current { client: Self::client(&credentials)?, credentials });
+        Ok(Self { current, reread, base, datacenter, tag })
+    }
+
+    fn client(credentials: &Credentials) -> Result<Client, SetupError> {
         let mut headers = HeaderMap::new();
-        if let Some(token) = token {
+        if let Some(token) = &credentials.token {
             let mut value =
                 HeaderValue::from_str(token.expose_secret()).map_err(|_invalid| SetupError::Token)?;
             value.set_sensitive(true);
             headers.insert(TOKEN, value);
         }
-        let roots = tls.as_ref().map_or_else(RootCertStore::empty, |ConsulTls(roots)| roots.clone());
+        let roots = credentials.tls.as_ref().map(|ConsulTls(roots)| roots.clone());
         let client = Client::builder()
             .default_headers(headers)
-            .tls_backend_preconfigured(tls_config(roots)?)
+            .tls_backend_preconfigured(tls_config(roots.unwrap_or_else(RootCertStore::empty))?)
             // The agent is asked by its own address, whatever this machine's way to the web is.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Self::CONNECT)
             .pool_max_idle_per_host(Self::IDLE)
             .build()?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let host =
-            if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.clone() };
-        let base = format!("{scheme}://{host}:{port}");
-        Ok(Self { client, base, datacenter: datacenter.clone(), tag: tag.clone() })
+        Ok(client)
+    }
+
+    /// Reads the credentials again where `error` says that they may be old. What is asked next is asked with those.
+    pub(super) fn reconsider(&self, error: &AskError) {
+        let may_be_old = match error {
+            AskError::Refused(status, _) => is_about_token(*status),
+            AskError::Away(error) => error.is_connect(),
+            _ => false,
+        };
+        let Some(read) = self.reread.as_ref().filter(|_| may_be_old).and_then(Reread::read) else { return };
+        let mut current = self.current();
+        if read == current.credentials {
+            return;
+        }
+        match Self::client(&read) {
+            Ok(client) => {
+                tracing::info!("the credentials for Consul have changed");
+                *current = Current { client, credentials: read };
+            }
+            Err(error) => tracing::warn!(%error, "the new credentials for Consul cannot be used"),
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The healthy instances of `service`, once that is another answer than the one of `index`, or after
@@ -190,7 +231,7 @@ impl Agent {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base)).timeout(Self::PATIENCE)
+        self.current().client.request(method, format!("{}{path}", self.base)).timeout(Self::PATIENCE)
     }
 }
 

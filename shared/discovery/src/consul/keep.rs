@@ -174,6 +174,7 @@ impl Keeping {
                 }
                 Err(error) => {
                     self.failed(&error);
+                    self.agent.reconsider(&error);
                     self.backoff.pause()
                 }
             };
@@ -204,6 +205,7 @@ impl Keeping {
         self.backoff.reset();
         while let Err(error) = self.agent.deregister(&self.instance.id).await {
             tracing::debug!(instance = self.instance.id, %error, "not withdrawn from Consul yet");
+            self.agent.reconsider(&error);
             sleep(self.backoff.pause()).await;
         }
     }

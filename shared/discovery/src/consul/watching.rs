@@ -36,6 +36,7 @@ pub(super) async fn follow(agent: Arc<Agent>, random: Random, watched: Arc<Watch
             }
             Err(error) => {
                 watched.fail(&error.to_string());
+                agent.reconsider(&error);
                 // Whatever answers next may be another catalogue, which has not got as far.
                 index = Index::NONE;
                 sleep(backoff.pause()).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use discovery::{CheckKind, Consul, ConsulConfig, Discover as _, Endpoint, Standing};
+use discovery::{CheckKind, Consul, ConsulConfig, Credentials, Discover as _, Endpoint, Reread, Standing};
 use futures_util::{StreamExt as _, stream};
 use runtime::{Deadline, Env};
 use serde_json::json;
@@ -238,6 +238,31 @@ async fn an_agent_is_believed_over_tls_alone_by_whom_its_certificate_comes_from(
         |standing: &Standing| matches!(standing, Standing::Unknown { why } if why.contains("certificate"));
     standing(&doubting, unknown).await;
     assert!(told.borrow_and_update().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_or_an_authority_that_has_changed_is_taken_without_a_restart() {
+    let Some(spare) = Spare::take().await else { return };
+    let env = Env::system(1);
+    let right = spare.config_with_tls();
+    let new = Credentials { token: right.token.clone(), tls: right.tls.clone() };
+    let old_token = Credentials { token: Some("00000000-0000-0000-0000-000000000000".into()), ..new.clone() };
+    let old_authority = Credentials { tls: Some(spare.other_authority()), ..new.clone() };
+    for old in [old_token, old_authority] {
+        let (change, current) = watch::channel(old.clone());
+        let reread = Some(Reread::new(move || Some(current.borrow().clone())));
+        let Credentials { token, tls } = old;
+        let consul = Consul::new(&env, ConsulConfig { token, tls, reread, ..right.clone() }).unwrap();
+        let shop = service(&env, "shop");
+        let mut told = consul.watch(&shop);
+        let _registered = consul.register(&shop, endpoint(1));
+        let fails =
+            |standing: &Standing| matches!(standing, Standing::Unknown { why } if !why.contains("yet"));
+        standing(&consul, fails).await;
+        change.send_replace(new.clone());
+        until(&mut told, [1]).await;
+        standing(&consul, is_current).await;
+    }
 }
 
 /// A shop of three, one of which watches. Consul asks two of them whether they are ready; one says so itself.
