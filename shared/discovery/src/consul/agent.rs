@@ -69,7 +69,7 @@ pub(super) enum AskError {
 }
 
 /// reqwest's own text leaves out the cause.
-pub(super) fn chain(error: &reqwest::Error) -> String {
+fn chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

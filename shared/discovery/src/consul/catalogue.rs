@@ -73,7 +73,10 @@ impl Entry {
         let ip = address
             .parse::<IpAddr>()
             .map_err(|_no_address| wrong(format!("{address:?} is no IP address")))?;
-        let ip = of_one_machine(ip).map_err(|error| wrong(error.to_string()))?;
+        let ip = match of_one_machine(ip) {
+            Ok(ip) => ip,
+            Err(no_machine) => return Err(wrong(no_machine.to_string())),
+        };
         let http = port_of(*port).ok_or_else(|| wrong(format!("{port} is no port")))?;
         let grpc = meta.as_ref().and_then(|meta| meta.get(GRPC_PORT));
         let grpc = grpc.ok_or_else(|| wrong(format!("it has no {GRPC_PORT} in its metadata")))?;

@@ -7,7 +7,7 @@ use reqwest::{Client, StatusCode};
 use rustls::RootCertStore;
 use serde::Serialize;
 
-use super::agent::{SetupError, chain, tls_config, whole};
+use super::agent::{AskError, SetupError, tls_config, whole};
 
 /// What asks, for all instances of a process. It has nothing of the agent's client: the token is for the agent alone.
 #[derive(Clone)]
@@ -70,15 +70,14 @@ impl Readiness {
                 let output = format!("{status}: {}", String::from_utf8_lossy(&said));
                 Verdict { status: Status::of(status), output }
             }
-            Err(output) => Verdict { status: Status::Critical, output },
+            Err(error) => Verdict { status: Status::Critical, output: error.to_string() },
         }
     }
 
-    async fn ask(&self) -> Result<(StatusCode, Vec<u8>), String> {
-        let response = self.client.get(&self.url).send().await.map_err(|error| chain(&error))?;
+    async fn ask(&self) -> Result<(StatusCode, Vec<u8>), AskError> {
+        let response = self.client.get(&self.url).send().await?;
         let status = response.status();
-        let said = whole(response, Self::LONGEST).await.map_err(|error| error.to_string())?;
-        Ok((status, said))
+        Ok((status, whole(response, Self::LONGEST).await?))
     }
 }
 
