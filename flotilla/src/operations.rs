@@ -126,9 +126,10 @@ fn callee_cells(caller: &Instance, callee: &Callee, terms: &Terms) -> [String; 9
 }
 
 fn cells(answer: &GetStatusResponse) -> [String; 4] {
-    let check = |Check { name, failure }: &Check| match failure {
-        None => format!("{name} ok"),
-        Some(reason) => format!("{name} fails: {reason}"),
+    let check = |Check { name, failure, stale }: &Check| match (failure, stale) {
+        (None, None) => format!("{name} ok"),
+        (None, Some(reason)) => format!("{name} stale: {reason}"),
+        (Some(reason), _) => format!("{name} fails: {reason}"),
     };
     let checks = answer.checks.iter().map(check).collect::<Vec<_>>().join(", ");
     [answer.status.clone(), answer.version.clone(), answer.log_filter.clone(), checks]

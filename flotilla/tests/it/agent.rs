@@ -3,6 +3,7 @@
 use discovery::{Consul, ConsulConfig};
 use runtime::Env;
 use tokio::process::Command;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::server::variable;
 
@@ -12,11 +13,14 @@ pub(crate) struct Agent {
     port: String,
     token: String,
     ctl: String,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Agent {
     /// One that knows nobody, or nothing where there is none and none has to be.
     pub(crate) async fn new() -> Option<Self> {
+        static ALONE: Mutex<()> = Mutex::const_new(());
+        let alone = ALONE.lock().await;
         let url = variable("FLOTILLA_TEST_CONSUL_SPARE")?;
         let (host, port) = url.strip_prefix("http://").unwrap().rsplit_once(':').unwrap();
         let agent = Self {
@@ -24,6 +28,7 @@ impl Agent {
             port: port.to_owned(),
             token: variable("FLOTILLA_TEST_CONSUL_SPARE_TOKEN")?,
             ctl: variable("FLOTILLA_TEST_CONSUL_SPARE_CTL")?,
+            _alone: alone,
         };
         agent.control("wipe").await;
         agent.control("start").await;

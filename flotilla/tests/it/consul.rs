@@ -1,5 +1,6 @@
 //! The services as processes of their own, which find each other by Consul.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use discovery::Discover as _;
@@ -66,6 +67,95 @@ async fn services_find_each_other_by_consul_go_on_without_it_and_are_not_ready_b
     walk(&visitor, "dora@example.com").await;
 }
 
+#[tokio::test]
+async fn two_of_each_go_on_without_consul_leave_out_who_dies_meanwhile_and_are_all_known_again_when_it_is_back()
+ {
+    let Some(agent) = Agent::new().await else { return };
+    let Some(first) = Processes::start_with(agent.settings()).await else { return };
+    let mut second = first.twins().await;
+    let env = Env::system(1);
+    so_many_are_found(&agent, SERVICES.map(|name| (name, 2)), PATIENCE).await;
+    for (processes, number) in [(&first, 1), (&second, 2)] {
+        for name in SERVICES {
+            until(&env, processes, name, (200, "ok")).await;
+        }
+        have_keys(&Visitor::of(processes.gateway()), &format!("first-{number}@example.com")).await;
+    }
+    let visitor = Visitor::of(first.gateway());
+    let load = Load::begin(&visitor, "ada@example.com").await;
+
+    let script = async {
+        agent.control("stop").await;
+        for name in SERVICES {
+            until(&env, &first, name, (200, "stale")).await;
+        }
+        let [dead, _] = second.apis("user-service");
+        second.kill("user-service").await;
+        is_left_out(&first, dead).await;
+        walk(&visitor, "bob@example.com").await;
+
+        agent.control("wipe").await;
+        agent.control("start").await;
+        let alive = [("user-service", 1), ("auth-service", 2), ("api-gateway", 2)];
+        so_many_are_found(&agent, alive, SOON).await;
+        second.run("user-service").await;
+        so_many_are_found(&agent, SERVICES.map(|name| (name, 2)), PATIENCE).await;
+        walk(&visitor, "cleo@example.com").await;
+    };
+    let failed = load.beside(script).await;
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// Somebody who reads her profile again and again.
+struct Load {
+    visitor: Visitor,
+    token: String,
+}
+
+impl Load {
+    /// Enough to notice what fails, and well within what one user may ask for.
+    const EVERY: Duration = Duration::from_millis(200);
+
+    async fn begin(visitor: &Visitor, email: &str) -> Self {
+        assert_eq!(visitor.register(email).await.unwrap().0, 201);
+        let tokens = visitor.log_in(email, PASSWORD).await.unwrap().1;
+        Self { visitor: visitor.clone(), token: text(&tokens, "access_token").to_owned() }
+    }
+
+    /// Goes on while `script` does. Tells what was answered other than well.
+    async fn beside(self, script: impl Future<Output = ()>) -> Vec<(u16, Value)> {
+        let (mut failed, mut moments) = (Vec::new(), interval(Self::EVERY));
+        let reads = async {
+            loop {
+                moments.tick().await;
+                let answer = self.visitor.me(&self.token).await.unwrap();
+                failed.extend(Some(answer).filter(|(status, _)| *status != 200));
+            }
+        };
+        tokio::select! {
+            () = script => {}
+            never = reads => never,
+        }
+        failed
+    }
+}
+
+/// Waits until the gateway sends nothing more to the user-service at `dead`.
+async fn is_left_out(processes: &Processes, dead: SocketAddr) {
+    let [_, gateway] = processes.apis("api-gateway");
+    let (gateway, deadline) = (format!("api-gateway={gateway}"), Deadline::within(PATIENCE));
+    loop {
+        let status = processes.operator(&["operations", "status", "--endpoint", &gateway]).await;
+        assert_eq!(status.0, Some(0), "{status:?}");
+        assert!(status.1.contains("discovery stale: "), "{status:?}");
+        let shown = status.1.split_once(&dead.to_string()).map(|(_, rest)| rest);
+        if shown.is_some_and(|rest| !rest.trim_start().starts_with("closed")) {
+            return;
+        }
+        assert!(!deadline.has_passed(), "{status:?}");
+    }
+}
+
 /// Somebody registers, logs in and reads her profile.
 async fn walk(visitor: &Visitor, email: &str) {
     let (status, registered) = visitor.register(email).await.unwrap();
@@ -86,11 +176,17 @@ async fn have_keys(visitor: &Visitor, email: &str) {
 
 /// Waits until somebody new finds all the services.
 async fn are_found(agent: &Agent, within: Duration) {
+    so_many_are_found(agent, SERVICES.map(|name| (name, 1)), within).await;
+}
+
+/// The same with so many instances of each.
+async fn so_many_are_found(agent: &Agent, wanted: [(&'static str, usize); 3], within: Duration) {
     let (deadline, newcomer) = (Deadline::within(within), agent.newcomer(&Env::system(1)));
-    for name in SERVICES {
+    for (name, count) in wanted {
         let mut told = newcomer.watch(&ServiceName::new(name));
-        let found = deadline.bound(told.wait_for(|endpoints| !endpoints.is_empty())).await;
-        found.unwrap_or_else(|_| panic!("{name} is not found within {within:?}")).unwrap();
+        let found = deadline.bound(told.wait_for(|endpoints| endpoints.len() == count)).await;
+        let found = found.map(drop);
+        assert!(found.is_ok(), "{:?} of {count} of {name} within {within:?}", told.borrow());
     }
 }
 

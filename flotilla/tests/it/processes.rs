@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use runtime::Env;
 use tempfile::TempDir;
@@ -17,7 +18,7 @@ const SECRET: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbcc
 
 /// The three services, each of which is told where the others are.
 pub(crate) struct Processes {
-    dir: TempDir,
+    dir: Arc<TempDir>,
     /// The ports of each: HTTP, gRPC, admin.
     ports: [[u16; 3]; 3],
     databases: BTreeMap<&'static str, String>,
@@ -46,17 +47,37 @@ impl Processes {
             ("user-service", server::new_database().await?),
             ("auth-service", server::new_database().await?),
         ];
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Arc::new(tempfile::tempdir().unwrap());
         for name in SERVICES {
             let issued = told(&mut flotilla(dir.path(), &["issue", name, "--out", name])).await;
             assert_eq!(issued.0, Some(0), "{}", issued.2);
         }
         let running = BTreeMap::new();
         let mut processes = Self { dir, ports, databases: databases.into(), discovery, running };
-        for name in SERVICES {
-            processes.run(name).await;
-        }
+        processes.run_all().await;
         Some(processes)
+    }
+
+    /// A second instance of each, with the same databases.
+    pub(crate) async fn twins(&self) -> Self {
+        let (dir, databases, discovery) =
+            (Arc::clone(&self.dir), self.databases.clone(), self.discovery.clone());
+        let mut twins = Self { dir, ports: free_ports(), databases, discovery, running: BTreeMap::new() };
+        twins.run_all().await;
+        twins
+    }
+
+    async fn run_all(&mut self) {
+        for name in SERVICES {
+            self.run(name).await;
+        }
+    }
+
+    /// Where a service's APIs are: HTTP and gRPC.
+    pub(crate) fn apis(&self, name: &str) -> [SocketAddr; 2] {
+        let place = SERVICES.iter().position(|service| *service == name).unwrap();
+        let [http, grpc, _] = self.ports[place];
+        [http, grpc].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
     /// Where the public comes in.
@@ -85,9 +106,14 @@ impl Processes {
         assert_eq!(self.running.remove(name).unwrap().code_after("TERM").await, Some(0));
     }
 
-    /// Ends a service as a crash does, and starts it again.
+    /// Ends a service as a crash does.
+    pub(crate) async fn kill(&mut self, name: &'static str) {
+        self.running.remove(name).unwrap().kill().await;
+    }
+
+    /// The same, and starts it again.
     pub(crate) async fn crash(&mut self, name: &'static str) {
-        self.running.get_mut(name).unwrap().kill().await;
+        self.kill(name).await;
         self.run(name).await;
     }
 

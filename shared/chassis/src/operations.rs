@@ -119,12 +119,13 @@ impl OperationsService for Operations {
         _request: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, Status> {
         let report = self.platform.health.report();
-        let checks = report.checks.into_iter().map(|(name, finding)| Check {
-            name: name.to_owned(),
-            failure: match finding {
-                Finding::Ok => None,
-                Finding::Failing { reason } | Finding::Stale { reason } => Some(reason),
-            },
+        let checks = report.checks.into_iter().map(|(name, finding)| {
+            let (failure, stale) = match finding {
+                Finding::Ok => (None, None),
+                Finding::Failing { reason } => (Some(reason), None),
+                Finding::Stale { reason } => (None, Some(reason)),
+            };
+            Check { name: name.to_owned(), failure, stale }
         });
         let log_filter = self.platform.log_filter.as_ref().map(LogFilter::text);
         Ok(Response::new(GetStatusResponse {

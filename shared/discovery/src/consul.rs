@@ -7,21 +7,24 @@ mod agent;
 mod catalogue;
 mod config;
 mod keep;
+mod readiness;
 mod watching;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use runtime::Env;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use types::ServiceName;
 
 use self::agent::Agent;
 pub use self::agent::SetupError;
-pub use self::config::{CheckKind, ConsulConfig, ConsulTls, NoAuthorityError};
-use self::keep::{Instance, Kept};
+pub use self::config::{CheckKind, ConsulConfig, ConsulTls, Credentials, NoAuthorityError, Reread};
+use self::keep::{Checked, Instance, Kept};
+use self::readiness::Asker;
+use crate::address::within_reach;
 use crate::discover::Keeper;
 use crate::watches::Watches;
 use crate::{Discover, Endpoint, Endpoints, Registration, Standing};
@@ -32,6 +35,7 @@ pub struct Consul {
     env: Env,
     config: Arc<ConsulConfig>,
     agent: Arc<Agent>,
+    asker: Asker,
     watches: Watches,
     kept: Kept,
 }
@@ -44,18 +48,26 @@ impl Consul {
     pub fn new(env: &Env, config: ConsulConfig) -> Result<Self, SetupError> {
         let agent = Arc::new(Agent::new(&config)?);
         let watches = Watches::new(&env.tasks);
-        Ok(Self { env: env.clone(), config: Arc::new(config), agent, watches, kept: Kept::default() })
+        let (asker, kept) = (Asker::new()?, Kept::default());
+        Ok(Self { env: env.clone(), config: Arc::new(config), agent, asker, watches, kept })
     }
 
     /// The address by which others reach what listens on `addr`.
     fn advertised(&self, addr: SocketAddr) -> SocketAddr {
-        let ip = self.config.advertise.unwrap_or_else(|| match addr.ip() {
-            // On every address: the settings want one to advertise unless all are on this machine.
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        });
-        SocketAddr::new(ip, addr.port())
+        // On every address: the settings want one to advertise unless all are on this machine.
+        let near = within_reach(addr);
+        SocketAddr::new(self.config.advertise.unwrap_or(near.ip()), addr.port())
+    }
+
+    /// How it is known whether the instance is well that says at `health` whether it is ready.
+    fn checked(&self, health: Option<SocketAddr>) -> Checked {
+        match (health, self.config.check) {
+            (Some(addr), CheckKind::Http) if addr.ip().is_unspecified() => {
+                Checked::ByAgent(self.advertised(addr))
+            }
+            (Some(addr), CheckKind::Http) => Checked::ByAgent(addr),
+            (health, _) => Checked::ByUs(health.map(|addr| self.asker.at(within_reach(addr)))),
+        }
     }
 }
 
@@ -74,16 +86,10 @@ impl Discover for Consul {
         let grpc = self.advertised(endpoint.grpc);
         // A service has one address at Consul; its ports differ.
         let http = SocketAddr::new(grpc.ip(), endpoint.http.port());
-        let health = health.map(|addr| match addr.ip().is_unspecified() {
-            true => self.advertised(addr),
-            false => addr,
-        });
-        let health = health.filter(|_| self.config.check == CheckKind::Http);
-        let tag = self.config.tag.clone();
-        let instance = Instance::new(service, Endpoint { http, grpc }, health, tag);
-        let (stop, withdrawn) = (CancellationToken::new(), CancellationToken::new());
+        let instance = Instance::new(service, Endpoint { http, grpc }, self.checked(health), &self.config);
+        let (stop, (tell, withdrawn)) = (CancellationToken::new(), oneshot::channel());
         let keeping = self.kept.keep(Arc::clone(&self.agent), &self.env.random, instance);
-        let task = self.env.tasks.spawn("discovery-register", keeping.until(stop.clone(), withdrawn.clone()));
+        let task = self.env.tasks.spawn("discovery-register", keeping.until(stop.clone(), tell));
         Registration::kept_by(Keeper { stop, withdrawn, task })
     }
 

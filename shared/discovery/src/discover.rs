@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use runtime::Deadline;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use types::ServiceName;
@@ -101,8 +101,8 @@ enum Held {
 pub(crate) struct Keeper {
     /// Tells it to take the instance back.
     pub(crate) stop: CancellationToken,
-    /// Cancelled once nobody knows the instance any more.
-    pub(crate) withdrawn: CancellationToken,
+    /// Told once nobody knows the instance any more, and dropped untold when that is not tried any more.
+    pub(crate) withdrawn: oneshot::Receiver<()>,
     pub(crate) task: AbortHandle,
 }
 
@@ -126,7 +126,8 @@ impl Registration {
         Self(Held::Kept(keeper))
     }
 
-    /// Takes the instance back, and waits until `deadline` for that to be known to whoever tells the others.
+    /// Takes the instance back, and waits until `deadline` for that to be known to whoever tells the others, or until that
+    /// is given up.
     ///
     /// # Errors
     /// [`StillKnown`]: it was not confirmed by then, and is not tried any more.
@@ -134,9 +135,12 @@ impl Registration {
         match std::mem::replace(&mut self.0, Held::Elsewhere) {
             Held::Kept(Keeper { stop, withdrawn, task }) => {
                 stop.cancel();
-                let confirmed = deadline.bound(withdrawn.cancelled()).await;
+                let confirmed = deadline.bound(withdrawn).await;
                 task.abort();
-                confirmed.map_err(|_elapsed| StillKnown)
+                match confirmed {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(_)) | Err(_) => Err(StillKnown),
+                }
             }
             // Done as soon as it is dropped.
             at_once => {

@@ -7,9 +7,8 @@ mod message;
 mod names;
 mod resolver;
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use types::ServiceName;
 
 use self::names::Name;
 pub use self::names::{DnsNames, DnsNamesError, WrongName};
-use self::resolver::Resolver;
+use self::resolver::{Found, Resolver};
 use crate::backoff::Backoff;
 use crate::watches::{Watched, Watches};
 use crate::{Discover, Endpoint, Endpoints, Registration, Standing};
@@ -89,24 +88,52 @@ impl Discover for Dns {
 
 /// Asks for ever, each time when the last answer has had its time.
 async fn follow(resolver: Arc<Resolver>, mut backoff: Backoff, name: Name, watched: Arc<Watched>) {
-    let Name { host, http, grpc } = name;
+    let mut known = Known::default();
     loop {
-        let pause = match resolver.look_up(&host).await {
+        let pause = match resolver.look_up(&name.host).await {
             Ok(found) => {
                 backoff.reset();
-                let endpoint =
-                    |ip| Endpoint { http: SocketAddr::new(ip, http), grpc: SocketAddr::new(ip, grpc) };
-                let endpoints: BTreeSet<_> = found.addresses.into_iter().map(endpoint).collect();
-                let lifetime = if endpoints.is_empty() { WITHOUT_ADDRESS } else { found.lifetime };
-                watched.learn(endpoints);
+                let lifetime = found.lifetime;
+                known.learn(found, &name.host);
+                watched.learn_of(known.addresses().map(|ip| name.endpoint(ip)));
+                let lifetime = if known.is_empty() { WITHOUT_ADDRESS } else { lifetime };
                 lifetime.clamp(SHORTEST, LONGEST)
             }
             Err(error) => {
-                watched.fail(format!("{host}: {error}"));
+                watched.fail(&format!("{}: {error}", name.host));
                 backoff.pause()
             }
         };
         sleep(pause).await;
+    }
+}
+
+/// The addresses of a name, as they were last told for each family. One of which nothing is told keeps those.
+#[derive(Default)]
+struct Known {
+    v4: Vec<IpAddr>,
+    v6: Vec<IpAddr>,
+    /// Whether it has been told that one of them is kept.
+    keeps: bool,
+}
+
+impl Known {
+    fn learn(&mut self, found: Found, host: &str) {
+        let Found { v4, v6, failed, .. } = found;
+        let kept_one = std::mem::replace(&mut self.keeps, failed.is_some());
+        if let Some(error) = failed.filter(|_| !kept_one) {
+            tracing::warn!(host, %error, "DNS tells the addresses of one family alone; those of the other are kept");
+        }
+        self.v4 = v4.unwrap_or_else(|| std::mem::take(&mut self.v4));
+        self.v6 = v6.unwrap_or_else(|| std::mem::take(&mut self.v6));
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.v4.iter().chain(&self.v6).copied()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.addresses().next().is_none()
     }
 }
 

@@ -10,11 +10,14 @@ mod registry;
 mod address;
 mod fixed;
 mod backoff;
+mod contact;
 mod watches;
 mod consul;
 mod dns;
 
-pub use consul::{CheckKind, Consul, ConsulConfig, ConsulTls, NoAuthorityError, SetupError};
+pub use consul::{
+    CheckKind, Consul, ConsulConfig, ConsulTls, Credentials, NoAuthorityError, Reread, SetupError,
+};
 pub use discover::{Discover, Registration, Standing, StillKnown};
 pub use dns::{Dns, DnsConfig, DnsNames, DnsNamesError, WrongName};
 pub use endpoint::{Endpoint, Endpoints};

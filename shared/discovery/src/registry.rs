@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use types::ServiceName;
 
+use crate::address::within_reach;
 use crate::{Discover, Endpoint, Endpoints, Registration};
 
 /// The services of this process, which find each other in memory. Clones share it.
@@ -78,16 +79,6 @@ impl Discover for Registry {
         let (registry, service) = (self.clone(), service.clone());
         Registration::new(move || registry.remove(&service, endpoint))
     }
-}
-
-/// A listener on every address of the machine is reached from this process over loopback.
-fn within_reach(addr: SocketAddr) -> SocketAddr {
-    let ip = match addr.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, addr.port())
 }
 
 impl fmt::Debug for Registry {

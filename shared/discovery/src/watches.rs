@@ -1,5 +1,8 @@
 //! What is learnt of services from outside: one watch for each, however many look at it, which ends when nobody does.
 
+mod left_out;
+mod missing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
@@ -12,6 +15,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use types::ServiceName;
 
+use self::left_out::LeftOut;
+pub(crate) use self::left_out::Wrong;
+use self::missing::Missing;
+use crate::contact::Contact;
 use crate::{Endpoint, Endpoints, Standing};
 
 /// The services that somebody watches.
@@ -34,10 +41,11 @@ pub(crate) struct Watched {
 
 #[derive(Default)]
 struct Learnt {
-    last: Option<Instant>,
-    trouble: Option<String>,
-    /// Since when the answer has been that there is nobody, where it is not believed yet.
-    nobody_since: Option<Instant>,
+    contact: Contact,
+    missing: Missing,
+    left_out: LeftOut,
+    /// Whether it has been told that some are kept.
+    keeps: bool,
 }
 
 impl Watches {
@@ -108,11 +116,6 @@ impl Inner {
 }
 
 impl Watched {
-    /// That there is nobody all at once is not believed for so long. A registry that was wiped or has just been started
-    /// says so of everybody, and the instances need a few seconds to register again; whoever is really gone is found
-    /// out by the callers' own breakers meanwhile.
-    pub(crate) const NOBODY_BELIEVED_AFTER: Duration = Duration::from_secs(30);
-
     fn new(service: &ServiceName) -> Self {
         let told = watch::Sender::new(Endpoints::default());
         Self { service: service.clone(), told, learnt: Mutex::default() }
@@ -122,43 +125,43 @@ impl Watched {
         &self.service
     }
 
-    /// An answer: these are the instances now. It is told at once, unless it is that there is nobody any more, which
-    /// must have been the answer for a while.
-    pub(crate) fn learn(&self, found: BTreeSet<Endpoint>) {
-        let now = Instant::now();
+    /// An answer: these are the instances now. It is told at once; who is left out of it stays for a while where the
+    /// answer may be of a registry that has forgotten some, or where it is that there is nobody any more.
+    pub(crate) fn learn(&self, mut found: BTreeSet<Endpoint>) {
         let mut learnt = self.learnt();
-        learnt.last = Some(now);
-        if let Some(trouble) = learnt.trouble.take() {
+        if let Some(trouble) = learnt.contact.answered() {
             tracing::info!(service = %self.service, after = trouble, "discovery answers again");
         }
-        let all_gone = found.is_empty() && !self.told.borrow().is_empty();
-        if !all_gone {
-            learnt.nobody_since = None;
-            self.tell(found);
-            return;
-        }
-        if learnt.nobody_since.is_none() {
+        let kept = learnt.missing.kept(&self.told.borrow(), &found, Instant::now());
+        let kept_some = std::mem::replace(&mut learnt.keeps, !kept.is_empty());
+        if learnt.keeps && !kept_some {
             tracing::warn!(
-                service = %self.service, believed_after = ?Self::NOBODY_BELIEVED_AFTER,
-                "discovery says that no instance is left"
+                service = %self.service, found = found.len(), missing = kept.len(),
+                "discovery has lost instances, which are kept for a while"
             );
         }
-        let since = *learnt.nobody_since.get_or_insert(now);
-        if now.duration_since(since) >= Self::NOBODY_BELIEVED_AFTER {
-            learnt.nobody_since = None;
-            self.tell(found);
-        }
+        found.extend(kept);
+        self.tell(found);
     }
 
-    /// There was no answer.
-    pub(crate) fn fail(&self, why: String) {
+    /// The same where some may be wrong, who are left out.
+    pub(crate) fn learn_of(&self, told: impl IntoIterator<Item = Result<Endpoint, Wrong>>) {
+        let found = self.learnt().left_out.of(&self.service, told);
+        self.learn(found);
+    }
+
+    /// What answers next may have forgotten everybody.
+    pub(crate) fn doubt(&self) {
+        self.learnt().missing.doubt();
+    }
+
+    /// There was no good answer. What comes back from that may have forgotten everybody.
+    pub(crate) fn fail(&self, why: &str) {
         let mut learnt = self.learnt();
-        // What comes back from a failure may have forgotten everything in it.
-        learnt.nobody_since = None;
-        if learnt.trouble.is_none() {
-            tracing::warn!(service = %self.service, why, "discovery does not answer; the last set is kept");
+        learnt.missing.doubt();
+        if learnt.contact.failed(why) {
+            tracing::warn!(service = %self.service, why, "discovery gives no good answer; the last set is kept");
         }
-        learnt.trouble = Some(why);
     }
 
     fn tell(&self, found: BTreeSet<Endpoint>) {
@@ -173,15 +176,7 @@ impl Watched {
     }
 
     fn standing(&self) -> Standing {
-        let learnt = self.learnt();
-        match (learnt.last, learnt.trouble.clone()) {
-            (Some(last), None) => Standing::Current { age: last.elapsed() },
-            (Some(last), Some(why)) => Standing::Stale { age: last.elapsed(), why },
-            (None, why) => {
-                let why = why.unwrap_or_else(|| "not answered yet".to_owned());
-                Standing::Unknown { why: format!("{}: {why}", self.service) }
-            }
-        }
+        self.learnt().contact.standing(&self.service)
     }
 
     fn learnt(&self) -> MutexGuard<'_, Learnt> {
@@ -229,21 +224,54 @@ mod tests {
         (kept.expect("it is the first"), receiver)
     }
 
+    fn last(receiver: &watch::Receiver<Endpoints>) -> Vec<u8> {
+        let last = |endpoint: &Endpoint| match endpoint.http.ip() {
+            std::net::IpAddr::V4(ip) => ip.octets()[3],
+            std::net::IpAddr::V6(_) => 0,
+        };
+        receiver.borrow().iter().map(last).collect()
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn instances_that_leave_are_followed_at_once_but_not_the_last_of_them() {
         let (shop, receiver) = by_hand(&Watches::new(&tasks()));
         shop.learn(set([1, 2]));
         shop.learn(set([2]));
-        assert_eq!(receiver.borrow().len(), 1);
+        assert_eq!(last(&receiver), [2]);
         shop.learn(set([]));
-        advance(Watched::NOBODY_BELIEVED_AFTER - Duration::from_secs(1)).await;
+        advance(Missing::NOBODY_BELIEVED_AFTER - seconds(1)).await;
         shop.learn(set([]));
-        assert_eq!(receiver.borrow().len(), 1, "it is not believed yet");
-        advance(Duration::from_secs(1)).await;
+        assert_eq!(last(&receiver), [2], "it is not believed yet");
+        advance(seconds(1)).await;
         shop.learn(set([]));
-        assert!(receiver.borrow().is_empty());
+        assert!(last(&receiver).is_empty());
         shop.learn(set([3]));
-        assert_eq!(receiver.borrow().len(), 1);
+        assert_eq!(last(&receiver), [3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registry_that_has_forgotten_all_and_learns_of_them_one_by_one_takes_nobody_away() {
+        let forgets: [fn(&Watched); 3] =
+            [|shop| shop.fail("it restarts"), Watched::doubt, |shop| shop.learn(set([]))];
+        for forget in forgets {
+            let (shop, receiver) = by_hand(&Watches::new(&tasks()));
+            shop.learn(set([1, 2, 3]));
+            forget(&shop);
+            for found in [vec![], vec![2], vec![2, 4], vec![2, 3, 4]] {
+                shop.learn(set(found));
+                assert!(last(&receiver).starts_with(&[1, 2, 3]), "{receiver:?}");
+                advance(seconds(3)).await;
+            }
+            advance(seconds(3)).await;
+            shop.learn(set([2, 3, 4]));
+            assert_eq!(last(&receiver), [2, 3, 4], "who has not come back by then is gone");
+            shop.learn(set([3, 4]));
+            assert_eq!(last(&receiver), [3, 4]);
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -251,10 +279,22 @@ mod tests {
         let (shop, receiver) = by_hand(&Watches::new(&tasks()));
         shop.learn(set([1]));
         shop.learn(set([]));
-        advance(Watched::NOBODY_BELIEVED_AFTER).await;
-        shop.fail("it restarts".to_owned());
+        advance(Missing::NOBODY_BELIEVED_AFTER).await;
+        shop.fail("it restarts");
         shop.learn(set([]));
-        assert_eq!(receiver.borrow().len(), 1);
+        assert_eq!(last(&receiver), [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_instance_that_is_gone_goes_although_discovery_fails_every_other_time() {
+        let (shop, receiver) = by_hand(&Watches::new(&tasks()));
+        shop.learn(set([1, 2]));
+        for _ in 0..=Missing::LONGEST.as_secs() / 10 {
+            shop.fail("it is slow");
+            shop.learn(set([1]));
+            advance(seconds(10)).await;
+        }
+        assert_eq!(last(&receiver), [1]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -298,12 +338,12 @@ mod tests {
         let (shop, _receiver) = by_hand(&watches);
         let why = |text: &str| text.to_owned();
         assert_eq!(watches.standing(), Standing::Unknown { why: why("shop-service: not answered yet") });
-        shop.fail(why("refused"));
+        shop.fail("refused");
         assert_eq!(watches.standing(), Standing::Unknown { why: why("shop-service: refused") });
         shop.learn(set([1]));
         advance(second).await;
         assert_eq!(watches.standing(), Standing::Current { age: second });
-        shop.fail(why("refused"));
+        shop.fail("refused");
         advance(second).await;
         assert_eq!(watches.standing(), Standing::Stale { age: 2 * second, why: why("refused") });
     }

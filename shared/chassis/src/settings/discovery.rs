@@ -4,13 +4,16 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use discovery::{
-    CheckKind, Consul, ConsulConfig, ConsulTls, Discover, Dns, DnsConfig, DnsNames, NoAuthorityError,
-    SetupError, Static, WrongEntry, WrongName,
+    CheckKind, Consul, ConsulConfig, ConsulTls, Credentials, Discover, Dns, DnsConfig, DnsNames,
+    NoAuthorityError, Reread, SetupError, Static, WrongEntry, WrongName,
 };
 use runtime::Env;
+use secrecy::SecretString;
 
+use super::secrets::{file_of, read_file};
 use super::{Given, SettingError, Settings};
 
 const STATIC: &str = "SERVICES_STATIC";
@@ -21,7 +24,11 @@ const DNS_RIGHT: &str = "the names whose addresses are the instances, with comma
                          SERVICE=NAME:HTTP_PORT:GRPC_PORT, or a NAME with {service} in it";
 const CONSUL: &str = "CONSUL_HOST";
 const CONSUL_RIGHT: &str = "the name or address of Consul's agent";
+const TOKEN: &str = "CONSUL_TOKEN";
 const CA_RIGHT: &str = "a PEM file with the authority that Consul's certificate comes from";
+
+/// Whoever is still there after a day is no instance that may come back.
+const FORGOTTEN_AT_LAST: Duration = Duration::from_secs(86_400);
 
 /// Where a resolver's servers are listed on every Unix.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -140,19 +147,61 @@ fn system_servers(path: &Path) -> Vec<SocketAddr> {
 fn consul_config(settings: &mut Settings) -> Option<ConsulConfig> {
     let host = settings.optional("CONSUL_HOST", CONSUL_RIGHT, |text| is_host(text).then(|| text.to_owned()));
     let port = settings.number("CONSUL_PORT", ConsulConfig::DEFAULT_PORT, 1..=u16::MAX);
-    let token = settings.secret("CONSUL_TOKEN", "the token that Consul knows this service by");
+    let token = settings.secret(TOKEN, "the token that Consul knows this service by");
     let uses_tls = settings.boolean("CONSUL_TLS", false);
     let ca = settings.optional_text("CONSUL_CA_FILE", CA_RIGHT);
     let datacenter = settings.optional_text("CONSUL_DATACENTER", "the datacentre whose instances are found");
     let tag = settings.optional_text("CONSUL_TAG", "what instances are tagged with, and alone are found by");
     let check = settings.one_of("CONSUL_CHECK", [("http", CheckKind::Http), ("ttl", CheckKind::Ttl)]);
+    let forgotten_after = settings.duration(
+        "CONSUL_DEAD_AFTER",
+        ConsulConfig::DEFAULT_FORGOTTEN_AFTER,
+        ConsulConfig::LEAST_FORGOTTEN_AFTER..=FORGOTTEN_AT_LAST,
+    );
     let right = "the IP address by which others reach this process";
     let advertise = settings.optional("ADVERTISE_ADDRESS", right, |text| {
         text.parse().ok().filter(|ip: &IpAddr| !ip.is_unspecified())
     });
     let host = host?;
+    let files = Files { token: token_file(settings), ca: ca.clone().filter(|_| uses_tls) };
     let tls = consul_tls(uses_tls, ca, settings);
-    Some(ConsulConfig { host, port, token, tls, datacenter, tag, check, advertise })
+    let reread = files.reread(token.as_ref(), tls.as_ref());
+    Some(ConsulConfig { host, port, token, tls, reread, datacenter, tag, check, forgotten_after, advertise })
+}
+
+/// The files that somebody may change while the process runs.
+struct Files {
+    token: Option<String>,
+    ca: Option<String>,
+}
+
+/// Where the token is in a file.
+fn token_file(settings: &mut Settings) -> Option<String> {
+    if settings.find(TOKEN).is_some() {
+        return None;
+    }
+    settings.find(&file_of(TOKEN)).map(|file| file.value)
+}
+
+impl Files {
+    /// What reads them again, where there is one. What has no file stays as it is.
+    fn reread(self, token: Option<&SecretString>, tls: Option<&ConsulTls>) -> Option<Reread> {
+        if self.token.is_none() && self.ca.is_none() {
+            return None;
+        }
+        let (token, tls) = (token.cloned(), tls.cloned());
+        Some(Reread::new(move || {
+            let token = match &self.token {
+                Some(path) => Some(read_file(path).ok()?),
+                None => token.clone(),
+            };
+            let tls = match &self.ca {
+                Some(path) => Some(ConsulTls::from_pem(&fs::read(path).ok()?).ok()?),
+                None => tls.clone(),
+            };
+            Some(Credentials { token, tls })
+        }))
+    }
 }
 
 /// What may stand as the host of a URL, and does not change what comes after it.
@@ -185,7 +234,22 @@ fn consul_tls(uses_tls: bool, ca: Option<String>, settings: &mut Settings) -> Op
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
+
+    #[test]
+    fn a_token_in_a_file_is_read_again_and_one_that_cannot_be_read_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        let files = Files { token: Some(file.to_str().unwrap().to_owned()), ca: None };
+        let reread = files.reread(Some(&"old".into()), None).unwrap();
+        let token = || Some(reread.read()?.token?.expose_secret().to_owned());
+        assert_eq!(token(), None);
+        fs::write(&file, "new\n").unwrap();
+        assert_eq!(token().as_deref(), Some("new"));
+        assert!(Files { token: None, ca: None }.reread(None, None).is_none());
+    }
 
     #[test]
     fn the_servers_of_the_system_are_those_that_its_own_resolver_asks() {

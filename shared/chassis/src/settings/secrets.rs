@@ -84,7 +84,8 @@ pub(super) fn file_of(name: &str) -> String {
     format!("{name}_FILE")
 }
 
-fn read_file(path: &str) -> io::Result<SecretString> {
+/// The secret in a file.
+pub(super) fn read_file(path: &str) -> io::Result<SecretString> {
     let mut text = String::new();
     std::fs::File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
     let secret = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));

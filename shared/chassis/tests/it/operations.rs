@@ -25,7 +25,7 @@ fn auth_service() -> Callee {
 }
 
 fn database(failure: Option<&str>) -> Vec<Check> {
-    vec![Check { name: "database".to_owned(), failure: failure.map(str::to_owned) }]
+    vec![Check { name: "database".to_owned(), failure: failure.map(str::to_owned), stale: None }]
 }
 
 fn told(refused: &Status) -> (Code, &str) {

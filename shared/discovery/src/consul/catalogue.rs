@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use serde::Deserialize;
 
 use crate::Endpoint;
+use crate::address::of_one_machine;
+use crate::watches::Wrong;
 
 /// Under which name the port of the internal API stands in an instance's metadata.
 pub(super) const GRPC_PORT: &str = "grpc_port";
@@ -62,13 +64,6 @@ struct Service {
     meta: Option<BTreeMap<String, String>>,
 }
 
-/// An instance that nobody can call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
-    pub(super) id: String,
-    pub(super) why: String,
-}
-
 impl Entry {
     /// Where the instance is.
     pub(super) fn endpoint(&self) -> Result<Endpoint, Wrong> {
@@ -78,13 +73,10 @@ impl Entry {
         let ip = address
             .parse::<IpAddr>()
             .map_err(|_no_address| wrong(format!("{address:?} is no IP address")))?;
-        let ip = ip.to_canonical();
-        if ip.is_unspecified() || ip.is_multicast() {
-            return Err(wrong(format!("{ip} is not the address of one machine")));
-        }
-        if needs_zone(ip) {
-            return Err(wrong(format!("{ip} means another machine in every network")));
-        }
+        let ip = match of_one_machine(ip) {
+            Ok(ip) => ip,
+            Err(no_machine) => return Err(wrong(no_machine.to_string())),
+        };
         let http = port_of(*port).ok_or_else(|| wrong(format!("{port} is no port")))?;
         let grpc = meta.as_ref().and_then(|meta| meta.get(GRPC_PORT));
         let grpc = grpc.ok_or_else(|| wrong(format!("it has no {GRPC_PORT} in its metadata")))?;
@@ -92,11 +84,6 @@ impl Entry {
             grpc.parse().ok().and_then(port_of).ok_or_else(|| wrong(format!("{grpc:?} is no port")))?;
         Ok(Endpoint { http: SocketAddr::new(ip, http), grpc: SocketAddr::new(ip, grpc) })
     }
-}
-
-/// Whether the address is one of a link, which says nothing without the link (RFC 4007).
-fn needs_zone(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 fn port_of(number: i64) -> Option<u16> {

@@ -7,88 +7,111 @@ use std::time::Duration;
 
 use runtime::{Deadline, Random};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use types::ServiceName;
 
 use super::agent::{Agent, AskError};
 use super::catalogue::GRPC_PORT;
+use super::config::ConsulConfig;
+use super::readiness::{Readiness, Verdict};
 use crate::backoff::Backoff;
+use crate::contact::Contact;
 use crate::{Endpoint, Standing};
 
-/// How often the agent is asked whether it still knows the instance, and told that it lives. With the pause after a
-/// failure it is known again within ten seconds of the agent's return.
-const ROUND: Duration = Duration::from_secs(3);
+/// How often the agent is asked whether it still knows the instance, and told whether that is ready. With the pause after
+/// a failure it is known again within ten seconds of the agent's return.
+const ROUND: Duration = Duration::from_secs(2);
 /// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-/// How often the agent asks whether the instance is ready, and how long it waits for the answer, in Consul's words.
-const CHECK_INTERVAL: &str = "2s";
-const CHECK_TIMEOUT: &str = "1s";
-/// An instance that has not said for so long that it lives is dead: five rounds.
-const TTL: &str = "15s";
-/// An instance that was unwell for so long is forgotten. It is well past every restart and deploy, and whoever is unwell
-/// and lives registers again.
-const FORGOTTEN_AFTER: &str = "10m";
-/// How long a registration that was dropped without waiting is tried to be taken back.
+/// An instance of which nothing was told for so long is dead: seven rounds.
+const TTL: Duration = Duration::from_secs(15);
+/// How long a registration is tried to be taken back, however long anybody would wait.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// An instance as the agent is told of it.
 pub(super) struct Instance {
     id: String,
-    /// The check that the instance itself has to pass, where it does.
-    own_check: Option<String>,
+    /// The check whose outcome is told by us, where it is.
+    own_check: Option<OwnCheck>,
+    forgotten_after: Duration,
     body: Value,
 }
 
+/// How it is known whether an instance is well.
+pub(super) enum Checked {
+    /// The agent asks the instance, at this address.
+    ByAgent(SocketAddr),
+    /// We tell the agent: what the instance says of its readiness, or else that it lives.
+    ByUs(Option<Readiness>),
+}
+
+struct OwnCheck {
+    id: String,
+    readiness: Option<Readiness>,
+}
+
 impl Instance {
-    /// Checked by asking at `health`, or else kept alive by us. The id is the same after a restart at the same address,
-    /// so that what a killed process has left is replaced.
+    /// The id is the same after a restart at the same address, so that what a killed process has left is replaced.
     pub(super) fn new(
         service: &ServiceName,
         Endpoint { http, grpc }: Endpoint,
-        health: Option<SocketAddr>,
-        tag: Option<String>,
+        checked: Checked,
+        config: &ConsulConfig,
     ) -> Self {
+        let ConsulConfig { tag, forgotten_after, .. } = config;
         // A colon stands for something in a path.
         let id = format!("{service}-{}-{}", http.ip().to_string().replace(':', "."), http.port());
-        let check = format!("{id}-check");
-        let own_check = health.is_none().then(|| check.clone());
+        let check_id = format!("{id}-check");
         let mut check = json!({
-            "CheckID": check,
+            "CheckID": check_id,
             "Name": "ready",
-            "DeregisterCriticalServiceAfter": FORGOTTEN_AFTER,
+            "DeregisterCriticalServiceAfter": in_its_words(*forgotten_after),
         });
-        match health {
-            Some(health) => {
-                check["HTTP"] = format!("http://{health}/health/ready").into();
-                check["Interval"] = CHECK_INTERVAL.into();
-                check["Timeout"] = CHECK_TIMEOUT.into();
+        let own_check = match checked {
+            Checked::ByAgent(health) => {
+                check["HTTP"] = Readiness::url(health).into();
+                check["Interval"] = in_its_words(ROUND).into();
+                check["Timeout"] = in_its_words(Readiness::PATIENCE).into();
+                None
             }
-            None => check["TTL"] = TTL.into(),
-        }
+            Checked::ByUs(readiness) => {
+                check["TTL"] = in_its_words(TTL).into();
+                Some(OwnCheck { id: check_id, readiness })
+            }
+        };
         let body = json!({
             "ID": id,
             "Name": service.as_str(),
             "Address": http.ip().to_string(),
             "Port": http.port(),
-            "Tags": tag.into_iter().collect::<Vec<_>>(),
+            "Tags": tag.iter().collect::<Vec<_>>(),
             "Meta": { GRPC_PORT: grpc.port().to_string(), "flotilla_version": env!("CARGO_PKG_VERSION") },
             "Check": check,
         });
-        Self { id, own_check, body }
+        Self { id, own_check, forgotten_after: *forgotten_after, body }
     }
 }
 
-/// How the registrations of a process stand.
+fn in_its_words(duration: Duration) -> String {
+    format!("{}s", duration.as_secs())
+}
+
+impl OwnCheck {
+    /// Tells how the instance is. Says whether it is known.
+    async fn tell(&self, agent: &Agent) -> Result<bool, AskError> {
+        let verdict = match &self.readiness {
+            Some(readiness) => readiness.verdict().await,
+            None => Verdict::alive(),
+        };
+        agent.tell(&self.id, &verdict).await
+    }
+}
+
+/// How the registrations of a process stand, by their ids.
 #[derive(Clone, Default)]
 pub(super) struct Kept(Arc<Mutex<BTreeMap<String, Contact>>>);
-
-/// What the agent last answered about one of them.
-#[derive(Default)]
-struct Contact {
-    last: Option<Instant>,
-    trouble: Option<String>,
-}
 
 impl Kept {
     pub(super) fn keep(&self, agent: Arc<Agent>, random: &Random, instance: Instance) -> Keeping {
@@ -99,24 +122,14 @@ impl Kept {
 
     pub(super) fn standing(&self) -> Standing {
         let best = Standing::Current { age: Duration::ZERO };
-        self.all().iter().map(|(id, contact)| contact.standing(id)).fold(best, Standing::and)
+        self.all()
+            .iter()
+            .map(|(id, contact)| contact.standing(format_args!("registering {id}")))
+            .fold(best, Standing::and)
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Contact>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Contact {
-    fn standing(&self, id: &str) -> Standing {
-        match (self.last, self.trouble.clone()) {
-            (Some(last), None) => Standing::Current { age: last.elapsed() },
-            (Some(last), Some(why)) => Standing::Stale { age: last.elapsed(), why },
-            (None, why) => {
-                let why = why.unwrap_or_else(|| "not answered yet".to_owned());
-                Standing::Unknown { why: format!("registering {id}: {why}") }
-            }
-        }
     }
 }
 
@@ -129,16 +142,17 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
-    /// Keeps it until `stop`, then takes it back. `withdrawn` is cancelled once the agent has confirmed that.
-    pub(super) async fn until(mut self, stop: CancellationToken, withdrawn: CancellationToken) {
+    /// Keeps it until `stop`, then takes it back. `withdrawn` is told once the agent has confirmed that.
+    pub(super) async fn until(mut self, stop: CancellationToken, withdrawn: oneshot::Sender<()>) {
         stop.run_until_cancelled(self.keep()).await;
         if Deadline::within(LEAVE_WITHIN).bound(self.take_back()).await.is_ok() {
             tracing::info!(instance = self.instance.id, "withdrawn from Consul");
-            withdrawn.cancel();
+            // Whoever dropped the registration does not wait for it.
+            withdrawn.send(()).unwrap_or_default();
         } else {
             tracing::warn!(
                 instance = self.instance.id,
-                forgotten_after = FORGOTTEN_AFTER,
+                forgotten_after = ?self.instance.forgotten_after,
                 "Consul could not be told that this instance ends"
             );
         }
@@ -160,6 +174,7 @@ impl Keeping {
                 }
                 Err(error) => {
                     self.failed(&error);
+                    self.agent.reconsider(&error);
                     self.backoff.pause()
                 }
             };
@@ -167,11 +182,11 @@ impl Keeping {
         }
     }
 
-    /// Registers, and says at once that the instance lives where that is ours to say.
+    /// Registers, and tells at once whether the instance is ready where that is ours to tell.
     async fn register(&self) -> Result<(), AskError> {
         self.agent.register(&self.instance.body).await?;
         if let Some(check) = &self.instance.own_check {
-            self.agent.pass(check).await?;
+            check.tell(&self.agent).await?;
         }
         tracing::info!(instance = self.instance.id, "registered with Consul");
         Ok(())
@@ -181,7 +196,7 @@ impl Keeping {
     async fn round(&self) -> Result<bool, AskError> {
         let knows = self.agent.knows(&self.instance.id).await?;
         match &self.instance.own_check {
-            Some(check) if knows => self.agent.pass(check).await,
+            Some(check) if knows => check.tell(&self.agent).await,
             _ => Ok(knows),
         }
     }
@@ -190,23 +205,23 @@ impl Keeping {
         self.backoff.reset();
         while let Err(error) = self.agent.deregister(&self.instance.id).await {
             tracing::debug!(instance = self.instance.id, %error, "not withdrawn from Consul yet");
+            self.agent.reconsider(&error);
             sleep(self.backoff.pause()).await;
         }
     }
 
     fn answered(&self) {
         if let Some(contact) = self.kept.all().get_mut(&self.instance.id) {
-            *contact = Contact { last: Some(Instant::now()), trouble: None };
+            contact.answered();
         }
     }
 
     fn failed(&self, error: &AskError) {
         let mut all = self.kept.all();
         let Some(contact) = all.get_mut(&self.instance.id) else { return };
-        if contact.trouble.is_none() {
-            tracing::warn!(instance = self.instance.id, %error, "Consul does not answer; the registration is tried on");
+        if contact.failed(&error.to_string()) {
+            tracing::warn!(instance = self.instance.id, %error, "Consul does not register this instance, which is tried on");
         }
-        contact.trouble = Some(error.to_string());
     }
 }
 

@@ -1,6 +1,5 @@
 //! Following the instances of one service.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +7,7 @@ use runtime::Random;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::agent::Agent;
-use super::catalogue::{Entry, Index, Wrong};
-use crate::Endpoint;
+use super::catalogue::{Entry, Index};
 use crate::backoff::Backoff;
 use crate::watches::Watched;
 
@@ -23,48 +21,26 @@ const PACE: Duration = Duration::from_millis(500);
 /// Asks for ever, each time until something changes.
 pub(super) async fn follow(agent: Arc<Agent>, random: Random, watched: Arc<Watched>) {
     let mut backoff = Backoff::new(&random, LONGEST_PAUSE);
-    let mut skipped = Skipped::default();
     let mut index = Index::NONE;
     loop {
         let began = Instant::now();
         match agent.healthy(watched.service(), index).await {
             Ok((next, entries)) => {
                 backoff.reset();
-                watched.learn(skipped.leave_out(&entries, &watched));
+                if !next.waits() {
+                    watched.doubt();
+                }
+                watched.learn_of(entries.iter().map(Entry::endpoint));
                 index = next;
                 sleep_until(began + PACE).await;
             }
             Err(error) => {
-                watched.fail(error.to_string());
+                watched.fail(&error.to_string());
+                agent.reconsider(&error);
                 // Whatever answers next may be another catalogue, which has not got as far.
                 index = Index::NONE;
                 sleep(backoff.pause()).await;
             }
         }
-    }
-}
-
-/// The ids of the instances that were left out of the last set, each of which has been warned of.
-#[derive(Default)]
-struct Skipped(BTreeSet<String>);
-
-impl Skipped {
-    fn leave_out(&mut self, entries: &[Entry], watched: &Watched) -> BTreeSet<Endpoint> {
-        let (mut found, mut skipped) = (BTreeSet::new(), BTreeSet::new());
-        for entry in entries {
-            match entry.endpoint() {
-                Ok(endpoint) => {
-                    found.insert(endpoint);
-                }
-                Err(Wrong { id, why }) => {
-                    if !self.0.contains(&id) {
-                        tracing::warn!(service = %watched.service(), instance = id, why, "an instance is left out");
-                    }
-                    skipped.insert(id);
-                }
-            }
-        }
-        self.0 = skipped;
-        found
     }
 }

@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use types::ServiceName;
 
-use crate::address::ports;
+use crate::Endpoint;
+use crate::address::{NoMachine, of_one_machine, ports};
+use crate::watches::Wrong;
 
 /// Which name stands for which service, and where behind its addresses the instances listen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,6 +101,13 @@ impl Name {
         let is_name = is_host(&host.replace(DnsNames::PLACE, "a"));
         let is_address = host.parse::<IpAddr>().is_ok();
         (is_name && !is_address).then(|| Self { host: host.to_owned(), http, grpc })
+    }
+
+    /// The instance at one of its addresses.
+    pub(super) fn endpoint(&self, ip: IpAddr) -> Result<Endpoint, Wrong> {
+        let wrong = |error: NoMachine| Wrong { id: ip.to_string(), why: error.to_string() };
+        let at = of_one_machine(ip).map_err(wrong)?;
+        Ok(Endpoint { http: SocketAddr::new(at, self.http), grpc: SocketAddr::new(at, self.grpc) })
     }
 }
 

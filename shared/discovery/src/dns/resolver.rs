@@ -1,6 +1,6 @@
-use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use runtime::{Deadline, Net, Random};
@@ -18,8 +18,11 @@ pub(super) struct Resolver {
 /// The addresses of a name, and how long that holds.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub(super) addresses: BTreeSet<IpAddr>,
+    pub(super) v4: Option<Vec<IpAddr>>,
+    pub(super) v6: Option<Vec<IpAddr>>,
     pub(super) lifetime: Duration,
+    /// Why there is nothing of one family, about which the server gave no answer.
+    pub(super) failed: Option<LookUpError>,
 }
 
 /// Why a name's addresses are not known. Every server was asked, and this is what became of the last.
@@ -31,13 +34,21 @@ pub(super) enum LookUpError {
     Answer { server: SocketAddr, source: AnswerError },
     #[error("asking {0}: no answer in time")]
     Late(SocketAddr),
+    #[error("asking {0}: it leads on to somebody else, and does not ask there itself")]
+    LeadsOn(SocketAddr),
     #[error("there is no server to ask")]
     NoServer,
 }
 
+/// What came of one question.
+type Asked = Result<Answer, LookUpError>;
+
 impl Resolver {
     /// A server is near, or keeps what is far.
     const PATIENCE: Duration = Duration::from_secs(2);
+    /// Where it has told the addresses of one family, those of the other come about as soon or not at all: some drop the
+    /// questions for AAAA.
+    const PATIENCE_WITH_SECOND: Duration = Duration::from_millis(500);
 
     pub(super) fn new(net: &Net, random: &Random, servers: Vec<SocketAddr>) -> Self {
         Self { net: net.clone(), random: random.clone(), servers }
@@ -47,34 +58,62 @@ impl Resolver {
     pub(super) async fn look_up(&self, host: &str) -> Result<Found, LookUpError> {
         let mut failed = LookUpError::NoServer;
         for &server in &self.servers {
-            match Deadline::within(Self::PATIENCE).bound(self.ask_both(server, host)).await {
-                Ok(Ok(found)) => return Ok(found),
-                Ok(Err(error)) => failed = error,
-                Err(_elapsed) => failed = LookUpError::Late(server),
+            match self.ask_both(server, host).await {
+                Ok(found) => return Ok(found),
+                Err(error) => failed = error,
             }
         }
         Err(failed)
     }
 
-    /// A server that knows nothing of one family is believed about the other where that has addresses.
+    /// A server that gives no answer about one family is believed about the other where that has addresses.
     async fn ask_both(&self, server: SocketAddr, host: &str) -> Result<Found, LookUpError> {
-        let (v4, v6) = tokio::join!(self.ask(server, host, Family::V4), self.ask(server, host, Family::V6));
-        let told = match (v4, v6) {
-            (Ok(v4), Ok(v6)) => vec![v4, v6],
-            (Ok(one), Err(_)) | (Err(_), Ok(one)) if !one.addresses.is_empty() => vec![one],
-            (Err(error), _) | (_, Err(error)) => return Err(error),
-        };
+        let told = self.answers(server, host).await;
         let lifetimes =
-            told.iter().filter(|answer| !answer.addresses.is_empty()).map(|answer| answer.lifetime);
-        let lifetime = lifetimes.min().unwrap_or_default();
-        let addresses = told.into_iter().flat_map(|answer| answer.addresses).collect();
-        Ok(Found { addresses, lifetime })
+            [&told.0, &told.1].into_iter().flatten().filter(|answer| !answer.addresses.is_empty());
+        let lifetime = lifetimes.map(|answer| answer.lifetime).min();
+        let found = |v4, v6, failed| Found { v4, v6, failed, lifetime: lifetime.unwrap_or_default() };
+        match told {
+            (Ok(v4), Ok(v6)) if lifetime.is_none() && (v4.leads_on || v6.leads_on) => {
+                Err(LookUpError::LeadsOn(server))
+            }
+            (Ok(v4), Ok(v6)) => Ok(found(Some(v4.addresses), Some(v6.addresses), None)),
+            (Ok(v4), Err(error)) if lifetime.is_some() => Ok(found(Some(v4.addresses), None, Some(error))),
+            (Err(error), Ok(v6)) if lifetime.is_some() => Ok(found(None, Some(v6.addresses), Some(error))),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
     }
 
-    async fn ask(&self, server: SocketAddr, host: &str, family: Family) -> Result<Answer, LookUpError> {
+    /// What the server says of each family.
+    async fn answers(&self, server: SocketAddr, host: &str) -> (Asked, Asked) {
+        let mut v4 = pin!(self.ask(server, host, Family::V4));
+        let mut v6 = pin!(self.ask(server, host, Family::V6));
+        let late = |_elapsed| Err(LookUpError::Late(server));
+        tokio::select! {
+            biased;
+            v4 = &mut v4 => {
+                let v6 = Self::patience_after(&v4).bound(v6).await.unwrap_or_else(late);
+                (v4, v6)
+            }
+            v6 = &mut v6 => {
+                let v4 = Self::patience_after(&v6).bound(v4).await.unwrap_or_else(late);
+                (v4, v6)
+            }
+        }
+    }
+
+    fn patience_after(first: &Asked) -> Deadline {
+        let has_some = first.as_ref().is_ok_and(|answer| !answer.addresses.is_empty());
+        Deadline::within(if has_some { Self::PATIENCE_WITH_SECOND } else { Self::PATIENCE })
+    }
+
+    async fn ask(&self, server: SocketAddr, host: &str, family: Family) -> Asked {
         let id = u16::from_be_bytes(self.random.bytes());
-        let told = self.exchange(server, &message::question(id, host, family)).await;
-        let told = told.map_err(|source| LookUpError::Ask { server, source })?;
+        let question = message::question(id, host, family);
+        let told = Deadline::within(Self::PATIENCE).bound(self.exchange(server, &question)).await;
+        let told = told
+            .map_err(|_elapsed| LookUpError::Late(server))?
+            .map_err(|source| LookUpError::Ask { server, source })?;
         message::answer(id, family, &told).map_err(|source| LookUpError::Answer { server, source })
     }
 

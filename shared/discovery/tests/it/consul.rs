@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use discovery::{CheckKind, Consul, ConsulConfig, Discover as _, Endpoint, Standing};
+use discovery::{CheckKind, Consul, ConsulConfig, Credentials, Discover as _, Endpoint, Reread, Standing};
 use futures_util::{StreamExt as _, stream};
 use runtime::{Deadline, Env};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, interval};
 use types::ServiceName;
 
 use crate::server::{PATIENCE, Server, Spare};
@@ -41,9 +41,19 @@ async fn ready(env: &Env) -> (std::net::SocketAddr, watch::Sender<u16>) {
 
 #[tokio::test]
 async fn an_instance_is_found_while_it_says_that_it_is_ready() {
+    found_while_ready(CheckKind::Http).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_consul_cannot_reach_is_found_while_it_says_that_it_is_ready() {
+    found_while_ready(CheckKind::Ttl).await;
+}
+
+async fn found_while_ready(check: CheckKind) {
     let Some(server) = Server::open() else { return };
     let env = Env::system(1);
-    let (consul, shop) = (consul(&env, &server), service(&env, "shop"));
+    let config = ConsulConfig { check, ..ConsulConfig::at(&server.host, server.port) };
+    let (consul, shop) = (Consul::new(&env, config).unwrap(), service(&env, "shop"));
     let (admin, tell) = ready(&env).await;
     let mut told = consul.watch(&shop);
     let _registered = consul.register_checked(&shop, endpoint(1), Some(admin));
@@ -53,16 +63,6 @@ async fn an_instance_is_found_while_it_says_that_it_is_ready() {
     until(&mut told, [2]).await;
     tell.send_replace(200);
     until(&mut told, [1, 2]).await;
-}
-
-#[tokio::test]
-async fn an_instance_that_tells_itself_that_it_lives_needs_no_port_that_consul_reaches() {
-    let Some(server) = Server::open() else { return };
-    let env = Env::system(1);
-    let config = ConsulConfig { check: CheckKind::Ttl, ..ConsulConfig::at(&server.host, server.port) };
-    let (consul, shop) = (Consul::new(&env, config).unwrap(), service(&env, "shop"));
-    let _registered = consul.register_checked(&shop, endpoint(1), Some("127.0.0.1:1".parse().unwrap()));
-    until(&mut consul.watch(&shop), [1]).await;
 }
 
 #[tokio::test]
@@ -83,16 +83,96 @@ async fn only_instances_with_the_tag_are_found() {
 }
 
 #[tokio::test]
-async fn a_datacentre_that_there_is_not_is_told_as_such() {
+async fn instances_are_found_in_their_datacentre_and_one_that_there_is_not_is_told_with_its_setting() {
     let Some(server) = Server::open() else { return };
     let env = Env::system(1);
-    let datacenter = Some("elsewhere".to_owned());
-    let config = ConsulConfig { datacenter, ..ConsulConfig::at(&server.host, server.port) };
-    let consul = Consul::new(&env, config).unwrap();
-    let _watched = consul.watch(&service(&env, "shop"));
-    let wrong =
-        |standing: &Standing| matches!(standing, Standing::Unknown { why } if why.contains("datacenter"));
-    standing(&consul, wrong).await;
+    let shop = service(&env, "shop");
+    let at = |name: &str| {
+        let datacenter = Some(name.to_owned());
+        Consul::new(&env, ConsulConfig { datacenter, ..ConsulConfig::at(&server.host, server.port) }).unwrap()
+    };
+    let (right, wrong) = (at("dc1"), at("elsewhere"));
+    let _registered = right.register(&shop, endpoint(1));
+    until(&mut right.watch(&shop), [1]).await;
+    let _watched = wrong.watch(&shop);
+    let named = r#"CONSUL_DATACENTER is "elsewhere", must be a datacentre that the agent knows: dc1"#;
+    standing(&wrong, |standing| matches!(standing, Standing::Unknown { why } if why.ends_with(named))).await;
+}
+
+#[tokio::test]
+async fn whoever_is_put_in_maintenance_is_left_out_and_the_last_of_all_not_at_once() {
+    let Some(server) = Server::open() else { return };
+    let env = Env::system(1);
+    let (consul, shop) = (consul(&env, &server), service(&env, "shop"));
+    let _registered = [1, 2].map(|last| consul.register(&shop, endpoint(last)));
+    let mut told = consul.watch(&shop);
+    until(&mut told, [1, 2]).await;
+    let maintain = async |last: u8, is_on: bool| {
+        let path = format!("/v1/agent/service/maintenance/{shop}-10.0.0.{last}-3000?enable={is_on}");
+        server.put(&path, "").await;
+    };
+    // One that comes and goes is followed each time.
+    for _ in 0..3 {
+        maintain(1, true).await;
+        until(&mut told, [2]).await;
+        maintain(1, false).await;
+        until(&mut told, [1, 2]).await;
+    }
+    maintain(1, true).await;
+    until(&mut told, [2]).await;
+    maintain(2, true).await;
+    // Somebody new is told of nobody.
+    let newcomer = Consul::new(&env, ConsulConfig::at(&server.host, server.port)).unwrap();
+    let nobody = newcomer.watch(&shop);
+    standing(&newcomer, is_current).await;
+    assert!(nobody.borrow().is_empty(), "{nobody:?}");
+    assert_eq!(**told.borrow(), [endpoint(2)], "it is not believed yet");
+    for last in [1, 2] {
+        maintain(last, false).await;
+    }
+    until(&mut told, [1, 2]).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_somebody_else_deregisters_is_left_out_until_it_has_registered_again() {
+    let Some(server) = Server::open() else { return };
+    let env = Env::system(1);
+    let (consul, shop) = (consul(&env, &server), service(&env, "shop"));
+    let _registered = [1, 2].map(|last| consul.register(&shop, endpoint(last)));
+    let mut told = consul.watch(&shop);
+    until(&mut told, [1, 2]).await;
+    server.put(&format!("/v1/agent/service/deregister/{shop}-10.0.0.1-3000"), "").await;
+    until(&mut told, [2]).await;
+    until(&mut told, [1, 2]).await;
+}
+
+/// Consul forgets nobody sooner than after a minute, and looks only every half minute whether it is to.
+#[test]
+#[ignore = "takes two minutes, which Consul does not let one shorten: cargo test -p discovery -- --ignored"]
+fn an_instance_that_was_killed_is_forgotten_after_a_while() {
+    let Some(server) = Server::open() else { return };
+    let forgotten_after = ConsulConfig::LEAST_FORGOTTEN_AFTER;
+    let config = ConsulConfig { forgotten_after, ..ConsulConfig::at(&server.host, server.port) };
+    let process = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let killed = process();
+    // What is left outlives it: its end is not one in order.
+    let (id, _left) = killed.block_on(async {
+        let env = Env::system(1);
+        let (consul, shop) = (Consul::new(&env, config).unwrap(), service(&env, "shop"));
+        let (admin, tell) = ready(&env).await;
+        let registered = consul.register_checked(&shop, endpoint(1), Some(admin));
+        until(&mut consul.watch(&shop), [1]).await;
+        (format!("{shop}-10.0.0.1-3000"), (registered, tell))
+    });
+    drop(killed);
+    process().block_on(async {
+        let (began, mut moments) = (Instant::now(), interval(Duration::from_secs(1)));
+        while server.status("GET", &format!("/v1/agent/service/{id}"), "").await == 200 {
+            assert!(began.elapsed() < 3 * forgotten_after);
+            moments.tick().await;
+        }
+        assert!(began.elapsed() >= forgotten_after, "{:?}", began.elapsed());
+    });
 }
 
 #[tokio::test]
@@ -131,8 +211,7 @@ async fn nobody_is_told_anything_without_the_token_and_everything_is_tried_on_un
     let shop = service(&env, "shop");
     let stranger = Consul::new(&env, ConsulConfig { token: None, ..spare.config() }).unwrap();
     let _registered = stranger.register(&shop, endpoint(1));
-    let refused =
-        |standing: &Standing| matches!(standing, Standing::Unknown { why } if why.contains("403 Forbidden"));
+    let refused = |standing: &Standing| matches!(standing, Standing::Unknown { why } if why.contains("403 Forbidden") && why.contains("CONSUL_TOKEN"));
     standing(&stranger, refused).await;
 
     let known = Consul::new(&env, spare.config()).unwrap();
@@ -161,71 +240,102 @@ async fn an_agent_is_believed_over_tls_alone_by_whom_its_certificate_comes_from(
     assert!(told.borrow_and_update().is_empty());
 }
 
-/// A shop of two, one of which watches.
+#[tokio::test]
+async fn a_token_or_an_authority_that_has_changed_is_taken_without_a_restart() {
+    let Some(spare) = Spare::take().await else { return };
+    let env = Env::system(1);
+    let right = spare.config_with_tls();
+    let new = Credentials { token: right.token.clone(), tls: right.tls.clone() };
+    let old_token = Credentials { token: Some("00000000-0000-0000-0000-000000000000".into()), ..new.clone() };
+    let old_authority = Credentials { tls: Some(spare.other_authority()), ..new.clone() };
+    for old in [old_token, old_authority] {
+        let (change, current) = watch::channel(old.clone());
+        let reread = Some(Reread::new(move || Some(current.borrow().clone())));
+        let Credentials { token, tls } = old;
+        let consul = Consul::new(&env, ConsulConfig { token, tls, reread, ..right.clone() }).unwrap();
+        let shop = service(&env, "shop");
+        let mut told = consul.watch(&shop);
+        let _registered = consul.register(&shop, endpoint(1));
+        let fails =
+            |standing: &Standing| matches!(standing, Standing::Unknown { why } if !why.contains("yet"));
+        standing(&consul, fails).await;
+        change.send_replace(new.clone());
+        until(&mut told, [1]).await;
+        standing(&consul, is_current).await;
+    }
+}
+
+/// A shop of three, one of which watches. Consul asks two of them whether they are ready; one says so itself.
 struct Shop {
     name: ServiceName,
     consul: Arc<Consul>,
     told: watch::Receiver<discovery::Endpoints>,
-    _registered: [discovery::Registration; 2],
+    _registered: [discovery::Registration; 3],
+    _admins: [watch::Sender<u16>; 2],
 }
+
+const ALL: [u8; 3] = [1, 2, 3];
 
 impl Shop {
     async fn open(env: &Env, spare: &Spare) -> Self {
         let (consul, shop) = (Arc::new(Consul::new(env, spare.config()).unwrap()), service(env, "shop"));
-        let registered = [1, 2].map(|last| consul.register(&shop, endpoint(last)));
+        let (first, second) = (ready(env).await, ready(env).await);
+        let registered = [(1, Some(first.0)), (2, Some(second.0)), (3, None)]
+            .map(|(last, health)| consul.register_checked(&shop, endpoint(last), health));
         let mut told = consul.watch(&shop);
-        until(&mut told, [1, 2]).await;
+        until(&mut told, ALL).await;
         standing(&*consul, is_current).await;
-        told.mark_unchanged();
-        Self { name: shop, consul, told, _registered: registered }
+        Self { name: shop, consul, told, _registered: registered, _admins: [first.1, second.1] }
     }
 
-    /// Waits until everything is as it was; says how long that took.
-    async fn is_whole(&mut self) -> Duration {
-        let began = Instant::now();
+    /// Does `work`, in which nobody is taken away.
+    async fn stays_whole_through(&self, work: impl Future<Output = ()>) {
+        let mut told = self.told.clone();
+        tokio::select! {
+            () = work => {}
+            fewer = told.wait_for(|all| !all.iter().copied().eq(ALL.map(endpoint))) => panic!("{fewer:?}"),
+        }
+    }
+
+    /// Waits until the registry knows all again, as one learns who knows nothing of before.
+    async fn is_known(&self, spare: &Spare) {
         standing(&*self.consul, is_current).await;
-        until(&mut self.told, [1, 2]).await;
-        began.elapsed()
+        let newcomer = Consul::new(&Env::system(1), spare.config()).unwrap();
+        until(&mut newcomer.watch(&self.name), ALL).await;
     }
 
-    fn is_unchanged(&mut self) {
-        assert_eq!(**self.told.borrow(), [endpoint(1), endpoint(2)]);
+    /// The same, soon.
+    async fn is_known_soon(&self, spare: &Spare) {
+        let began = Instant::now();
+        self.is_known(spare).await;
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     }
 }
 
 #[tokio::test]
-async fn the_last_set_stands_while_consul_is_away_and_all_is_well_soon_after() {
+async fn all_stay_while_consul_is_away_and_while_it_comes_back_which_is_soon() {
     let Some(spare) = Spare::take().await else { return };
-    let mut shop = Shop::open(&Env::system(1), &spare).await;
+    let shop = Shop::open(&Env::system(1), &spare).await;
     for (away, back) in [("stop", "start"), ("kill", "start"), ("pause", "resume")] {
-        spare.control(away).await;
-        standing(&*shop.consul, is_stale).await;
-        shop.is_unchanged();
-        spare.control(back).await;
-        let took = shop.is_whole().await;
-        assert!(took < SOON, "{away}: {took:?}");
+        let outage = async {
+            spare.control(away).await;
+            standing(&*shop.consul, is_stale).await;
+            spare.control(back).await;
+            shop.is_known_soon(&spare).await;
+        };
+        shop.stays_whole_through(outage).await;
     }
 }
 
 #[tokio::test]
 async fn a_consul_that_was_wiped_is_told_of_everybody_again_and_takes_nobody_away() {
     let Some(spare) = Spare::take().await else { return };
-    let mut shop = Shop::open(&Env::system(1), &spare).await;
-    let (consul, mut known) = (Arc::clone(&shop.consul), shop.told.clone());
-    let script = async {
+    let shop = Shop::open(&Env::system(1), &spare).await;
+    let outage = async {
         spare.control("wipe").await;
-        standing(&*consul, is_stale).await;
+        standing(&*shop.consul, is_stale).await;
         spare.control("start").await;
-        let took = shop.is_whole().await;
-        // Somebody new, who knows nothing of before, is told by the new catalogue.
-        let newcomer = Consul::new(&Env::system(1), spare.config()).unwrap();
-        let began = Instant::now();
-        until(&mut newcomer.watch(&shop.name), [1, 2]).await;
-        let took = took + began.elapsed();
-        assert!(took < SOON, "{took:?}");
+        shop.is_known_soon(&spare).await;
     };
-    tokio::select! {
-        () = script => {}
-        gone = known.wait_for(|endpoints| endpoints.is_empty()) => panic!("{gone:?}"),
-    }
+    shop.stays_whole_through(outage).await;
 }

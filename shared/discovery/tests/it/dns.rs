@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use discovery::{Discover, Dns, DnsConfig, DnsNames, Endpoints, Standing};
-use runtime::{Clock, Env, Net, Random};
+use runtime::{Clock, Deadline, Env, Net, Random};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use types::{ServiceName, Timestamp};
 
-use crate::names::{NO_SUCH_NAME, Names, SERVER_FAILURE, Says};
+use crate::names::{Family, NO_SUCH_NAME, Names, SERVER_FAILURE, Says};
+use crate::server::PATIENCE;
 use crate::town::{endpoint, is_stale};
 
 const SHOP: ServiceName = ServiceName::new("shop-service");
@@ -33,7 +34,7 @@ fn addresses(last: impl IntoIterator<Item = u8>, seconds: u32) -> Says {
 /// How long it takes until the set changes.
 async fn change(told: &mut watch::Receiver<Endpoints>) -> Duration {
     let began = Instant::now();
-    told.changed().await.unwrap();
+    Deadline::within(PATIENCE).bound(told.changed()).await.expect("it changes").unwrap();
     began.elapsed()
 }
 
@@ -101,6 +102,55 @@ async fn a_server_that_fails_or_falls_silent_costs_no_address_and_is_asked_on() 
         assert!(change(&mut told).await <= seconds(7));
         assert_eq!(dns.standing(), Some(Standing::Current { age: Duration::ZERO }));
     }
+}
+
+/// An address of each family.
+fn both() -> Vec<IpAddr> {
+    vec![endpoint(1).http.ip(), "fd00::1".parse().unwrap()]
+}
+
+fn told_of(told: &watch::Receiver<Endpoints>) -> Vec<IpAddr> {
+    told.borrow().iter().map(|at| at.http.ip()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_drops_the_questions_about_one_family_is_believed_about_the_other() {
+    for (dropped, found) in [(Family::V6, 0), (Family::V4, 1)] {
+        let names = Names::default();
+        names.say(NAME, Says::AddressesBut(both(), 5, dropped));
+        let dns = dns(&names);
+        let mut told = dns.watch(&SHOP);
+        assert!(change(&mut told).await < seconds(1));
+        assert_eq!(told_of(&told), [both()[found]]);
+        assert_eq!(dns.standing(), Some(Standing::Current { age: Duration::ZERO }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_family_about_which_there_is_no_answer_any_more_keeps_its_addresses() {
+    let names = Names::default();
+    names.say(NAME, Says::Addresses(both(), 5));
+    let dns = dns(&names);
+    let mut told = dns.watch(&SHOP);
+    change(&mut told).await;
+    names.say(NAME, Says::AddressesBut(vec![endpoint(2).http.ip()], 5, Family::V6));
+    change(&mut told).await;
+    assert_eq!(told_of(&told), [endpoint(2).http.ip(), both()[1]]);
+    names.say(NAME, addresses([2], 5));
+    change(&mut told).await;
+    assert_eq!(told_of(&told), [endpoint(2).http.ip()], "it answers that there is none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_leads_to_no_one_machine_is_left_out_and_the_others_are_found() {
+    let names = Names::default();
+    let wrong = ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "fe80::1"];
+    let wrong = wrong.map(|ip| ip.parse().unwrap());
+    names.say(NAME, Says::Addresses([&wrong[..], &both()].concat(), 5));
+    let dns = dns(&names);
+    let mut told = dns.watch(&SHOP);
+    change(&mut told).await;
+    assert_eq!(told_of(&told), both());
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,10 +13,19 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 pub(crate) enum Says {
     /// These addresses, and for how many seconds.
     Addresses(Vec<IpAddr>, u32),
+    /// The same, but questions about this family are dropped.
+    AddressesBut(Vec<IpAddr>, u32, Family),
     /// This code of RFC 1035 and nothing else.
     Code(u16),
     /// Nothing, with the connection left open.
     Silence,
+}
+
+/// A type of addresses, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4 = 1,
+    V6 = 28,
 }
 
 pub(crate) const SERVER_FAILURE: u16 = 2;
@@ -80,6 +89,8 @@ impl Names {
         known.asked += 1;
         let (code, ips, seconds) = match known.said.get(&name) {
             Some(Says::Addresses(ips, seconds)) => (0, ips.clone(), *seconds),
+            Some(Says::AddressesBut(_, _, family)) if kind == *family as u16 => return None,
+            Some(Says::AddressesBut(ips, seconds, _)) => (0, ips.clone(), *seconds),
             Some(Says::Code(code)) => (*code, Vec::new(), 0),
             Some(Says::Silence) => return None,
             None => (NO_SUCH_NAME, Vec::new(), 0),

@@ -30,16 +30,21 @@ impl Server {
 
     /// Does something at the server behind the back of what is tested.
     pub(crate) async fn put(&self, path: &str, body: &str) {
+        assert_eq!(self.status("PUT", path, body).await, 200, "{path}");
+    }
+
+    /// How it answers.
+    pub(crate) async fn status(&self, method: &str, path: &str, body: &str) -> u16 {
         let net = Env::system(1).net;
         let mut connection = net.dial(&format!("{}:{}", self.host, self.port)).await.unwrap();
         let head = format!(
-            "PUT {path} HTTP/1.1\r\nhost: consul\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: consul\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         connection.write_all((head + body).as_bytes()).await.unwrap();
         let mut told = String::new();
         connection.read_to_string(&mut told).await.unwrap();
-        assert!(told.starts_with("HTTP/1.1 200 "), "{path}: {told}");
+        told.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap()
     }
 }
 

@@ -50,6 +50,20 @@ async fn an_index_that_goes_backwards_is_of_a_catalogue_begun_anew_and_asked_for
 }
 
 #[tokio::test]
+async fn a_catalogue_begun_anew_takes_nobody_away() {
+    let mut agent = Agent::start(|before, _| match before {
+        0 => shops(9, &[1, 2, 3]),
+        1 => shops(3, &[2]),
+        _ => None,
+    })
+    .await;
+    let consul = agent.consul();
+    let watched = consul.watch(&SHOP);
+    agent.asked::<3>("/v1/health/").await;
+    assert_eq!(**watched.borrow(), [1, 2, 3].map(endpoint));
+}
+
+#[tokio::test]
 async fn a_watch_outlives_whatever_an_agent_answers() {
     let wrong = [
         Some((500, 1, "rpc error: No cluster leader".to_owned())),
@@ -188,7 +202,7 @@ async fn an_instance_is_told_of_with_its_check_and_told_again_when_it_was_forgot
       "Address": "10.0.0.7",
       "Check": {
         "CheckID": "shop-service-10.0.0.7-3000-check",
-        "DeregisterCriticalServiceAfter": "10m",
+        "DeregisterCriticalServiceAfter": "600s",
         "HTTP": "http://10.0.0.7:9000/health/ready",
         "Interval": "2s",
         "Name": "ready",
@@ -212,14 +226,51 @@ async fn an_instance_is_told_of_with_its_check_and_told_again_when_it_was_forgot
     assert!(is_current(&consul.standing().unwrap()));
 }
 
+/// What an agent is told of a check, each time.
+async fn verdicts<const N: usize>(agent: &mut Agent) -> [Value; N] {
+    let told = agent.asked::<N>("PUT /v1/agent/check/update/shop-service-10.0.0.1-3000-check").await;
+    told.map(|asked| serde_json::from_str(&asked.body).unwrap())
+}
+
 #[tokio::test]
 async fn an_instance_that_has_to_say_itself_that_it_lives_says_so_at_once_and_again() {
     let mut agent = Agent::start(|_, _| Some((200, 1, String::new()))).await;
-    let consul = agent.consul_with(|config| ConsulConfig { check: CheckKind::Ttl, ..config });
-    let _registered = consul.register_checked(&SHOP, endpoint(1), Some("127.0.0.1:9000".parse().unwrap()));
+    let consul = agent.consul();
+    let _registered = consul.register(&SHOP, endpoint(1));
     let [registered] = agent.asked("/v1/agent/service/register").await;
     assert_eq!(serde_json::from_str::<Value>(&registered.body).unwrap()["Check"]["TTL"], "15s");
-    agent.asked::<2>("PUT /v1/agent/check/pass/shop-service-10.0.0.1-3000-check").await;
+    let alive = json!({ "Status": "passing", "Output": "it lives" });
+    assert_eq!(verdicts(&mut agent).await, [alive.clone(), alive]);
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_ask_is_told_what_an_instance_says_of_its_readiness_and_why() {
+    let says = [(200, "ready"), (503, "database: away"), (429, "much to do"), (302, "elsewhere")];
+    let mut instance = Agent::start(move |before, _| {
+        let (status, why) = says.get(before)?;
+        Some((*status, 1, (*why).to_owned()))
+    })
+    .await;
+    let mut agent = Agent::start(|_, _| Some((200, 1, String::new()))).await;
+    let consul = agent.consul_with(|config| ConsulConfig {
+        check: CheckKind::Ttl,
+        token: Some("secret".into()),
+        ..config
+    });
+    let everywhere = ([0, 0, 0, 0], instance.port).into();
+    let _registered = consul.register_checked(&SHOP, endpoint(1), Some(everywhere));
+    let told: [_; 5] = verdicts(&mut agent).await;
+    let told = told.map(|told| format!("{} {}", told["Status"], told["Output"]));
+    let told = told.join("\n").replace(&instance.port.to_string(), "PORT");
+    insta::assert_snapshot!(told, @r#"
+    "passing" "200 OK: ready"
+    "critical" "503 Service Unavailable: database: away"
+    "warning" "429 Too Many Requests: much to do"
+    "critical" "302 Found: elsewhere"
+    "critical" "error sending request for url (http://127.0.0.1:PORT/health/ready): operation timed out"
+    "#);
+    let [asked] = instance.asked("GET /health/ready").await;
+    assert!(!asked.head.contains("secret"), "{}", asked.head);
 }
 
 #[tokio::test]
@@ -246,4 +297,19 @@ async fn a_withdrawal_that_nobody_hears_takes_no_longer_than_it_may() {
     let began = Instant::now();
     assert!(registration.withdraw(Deadline::within(within)).await.is_err());
     assert!(began.elapsed() >= within);
+}
+
+#[tokio::test]
+async fn a_withdrawal_that_is_given_up_is_not_waited_for() {
+    let mut agent = Agent::start(|_, asked| {
+        let status = if asked.line.contains("/deregister/") { 500 } else { 200 };
+        Some((status, 1, String::new()))
+    })
+    .await;
+    let consul = agent.consul();
+    let registration = consul.register(&SHOP, endpoint(1));
+    agent.asked::<1>("/v1/agent/service/register").await;
+    let began = Instant::now();
+    assert!(registration.withdraw(Deadline::within(PATIENCE)).await.is_err());
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
 }
