@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use resilience::Open;
 use runtime::Deadline;
 use tokio::time::Instant;
 use types::ServiceName;
@@ -157,6 +158,8 @@ impl<'a, C: Connections> Search<'a, C> {
         self.tried.push(sending.instance.addr);
         sending.unreached(&error);
         self.error = Some(error);
+        // While it was tried, others may have come.
+        self.known = self.instances.known();
     }
 
     /// Has another instance tried next than that of `addr`, in the set as it is then. Where there is none, that one has
@@ -189,15 +192,17 @@ impl<'a, C: Connections> Search<'a, C> {
     }
 
     /// That no instance is left.
-    fn nobody(&self) -> SendError {
+    pub(super) fn nobody(&self) -> SendError {
         let service = ServiceName::clone(&self.instances.service);
         if let Some(error) = &self.error {
             return SendError::Unreached { service, source: Arc::clone(error) };
         }
-        let open = self.known.instances.iter().filter_map(|instance| instance.breaker.try_enter().err());
-        match open.min_by_key(|open| open.retry_after) {
-            Some(open) => SendError::Open { service, source: open },
-            None => SendError::Nobody(service),
+        if self.known.instances.is_empty() {
+            return SendError::Nobody(service);
         }
+        let open = self.known.instances.iter().filter_map(|instance| instance.breaker.open());
+        let soonest = open.min_by_key(|open| open.retry_after);
+        // One whose breaker has closed just now is to be asked at once.
+        SendError::Open { service, source: soonest.unwrap_or(Open { retry_after: Duration::ZERO }) }
     }
 }

@@ -114,7 +114,11 @@ impl<C: Connections> Sending<C> {
         match change {
             Some(Change::Opened) => {
                 self.instance.connections.forget();
-                tracing::warn!(%service, %addr, "an instance fails, and its circuit breaker opens");
+                if is_trial {
+                    tracing::debug!(%service, %addr, "an instance is not well yet");
+                } else {
+                    tracing::warn!(%service, %addr, "an instance fails, and its circuit breaker opens");
+                }
             }
             Some(Change::Closed) => tracing::info!(%service, %addr, "an instance's circuit breaker closes"),
             _ => {}

@@ -85,6 +85,38 @@ fn open(instances: &Instances<Places>, number: u8) {
     }
 }
 
+/// How much of what was logged is for operators.
+#[derive(Clone, Default)]
+struct Told(Arc<AtomicUsize>);
+
+impl Told {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl tracing::Subscriber for Told {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::INFO
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
 #[tokio::test(start_paused = true)]
 async fn instances_that_cost_the_same_are_sent_the_same() {
     let registry = Registry::default();
@@ -256,6 +288,43 @@ async fn nothing_is_sent_where_the_breaker_is_open_but_one_request_after_each_pa
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_instance_that_refuses_its_trial_is_sent_one_request_in_each_pause() {
+    let registry = Registry::default();
+    let _registered = [1, 2].map(|last| register(&registry, last));
+    let instances = instances(&registry);
+    open(&instances, 1);
+    for _ in 0..3 {
+        tokio::time::advance(BreakerConfig::default().pause).await;
+        let mut sent = [0; 3];
+        for _ in 0..50 {
+            let sending = instances.search(&Watch::default()).next().unwrap();
+            let number = last(sending.instance.addr);
+            sent[usize::from(number)] += 1;
+            sending.answered(if number == 1 { Verdict::Nothing } else { Verdict::Success });
+        }
+        assert_eq!(sent, [0, 1, 49]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_an_instance_fails_is_news_once() {
+    let registry = Registry::default();
+    let _registered = register(&registry, 1);
+    let instances = instances(&registry);
+    let told = Told::default();
+    let _told = tracing::subscriber::set_default(told.clone());
+    open(&instances, 1);
+    for _ in 0..3 {
+        tokio::time::advance(BreakerConfig::default().pause).await;
+        instances.search(&Watch::default()).next().unwrap().failed();
+    }
+    assert_eq!(told.count(), 1);
+    tokio::time::advance(BreakerConfig::default().pause).await;
+    answered(&instances, Duration::ZERO, Verdict::Success).await;
+    assert_eq!(told.count(), 2, "that it is well again is news");
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_every_breaker_is_open_nothing_is_sent_and_it_is_told_until_when() {
     let registry = Registry::default();
     let _registered = [1, 2].map(|last| register(&registry, last));
@@ -295,6 +364,34 @@ async fn what_failed_goes_to_an_instance_that_there_is_then() {
     let _third = register(&registry, 3);
     search.elsewhere(first, Duration::ZERO);
     assert_eq!(last(search.next().unwrap().instance.addr), 3, "the other has gone meanwhile");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_did_not_reach_an_instance_goes_to_those_that_there_are_then() {
+    let registry = Registry::default();
+    let registered = [1, 2].map(|last| register(&registry, last));
+    let instances = instances(&registry);
+    let mut search = instances.search(&Watch::default());
+    let sending = search.next().unwrap();
+    drop(registered);
+    let _third = register(&registry, 3);
+    search.unreached(sending, Arc::new(ConnectError::Slow(Duration::ZERO)));
+    assert_eq!(last(search.next().unwrap().instance.addr), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_finds_nobody_changes_nobodys_breaker() {
+    let registry = Registry::default();
+    let _registered = [1, 2].map(|last| register(&registry, last));
+    let instances = instances(&registry);
+    open(&instances, 1);
+    open(&instances, 2);
+    let search = instances.search(&Watch::default());
+    tokio::time::advance(BreakerConfig::default().pause).await;
+    assert!(matches!(search.nobody(), SendError::Open { .. }));
+    let due = instances.status().into_iter().map(|status| status.breaker);
+    assert_eq!(due.collect::<Vec<_>>(), [State::HalfOpen; 2]);
+    assert!(search.enter(&instance(&instances, 1)).is_some());
 }
 
 #[tokio::test(start_paused = true)]
