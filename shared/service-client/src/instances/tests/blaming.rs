@@ -64,14 +64,17 @@ async fn what_does_not_get_onto_a_connection_goes_elsewhere_and_whoever_has_none
     let registry = Registry::default();
     let _registered = [1, 2].map(|last| register(&registry, last));
     let instances = instances(&registry);
-    for _ in 0..10 {
+    let unsent = || {
         let mut search = instances.search(&Watch::default());
         let sending = search.enter(&instance(&instances, 1)).unwrap();
         search.unsent(sending, false);
-        assert_eq!(last(search.next().unwrap().instance.addr), 2);
-    }
+        last(search.next().unwrap().instance.addr)
+    };
+    assert_eq!(unsent(), 2);
+    assert_eq!(spread(&instances, 20).await, [0, 0, 20, 0], "it is dear for it");
+    instance(&instances, 2).load.answered(Duration::from_secs(5));
+    assert_eq!([(); 10].map(|()| unsent()), [2; 10], "however dear the others are");
     assert!(instance(&instances, 1).breaker.is_closed(), "it may only take its leave");
-    assert_eq!(spread(&instances, 20).await, [0, 0, 20, 0], "and is dear for it");
     for _ in 0..BreakerConfig::default().failures_in_a_row.get() {
         let mut search = instances.search(&Watch::default());
         let sending = search.enter(&instance(&instances, 1)).unwrap();
