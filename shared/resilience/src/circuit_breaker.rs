@@ -22,9 +22,10 @@ use self::tally::Tally;
 /// "Release It!").
 ///
 /// *Closed*: everything may be sent, and what comes of it is counted. *Open*: nothing may be sent until the pause is
-/// over. *Half-open*: one call may be sent as a trial; its success closes, its failure opens for another pause. The
-/// pause does not grow, so that a callee that is back is soon used again; to spread the trials of many callers is
-/// theirs.
+/// over. *Half-open*: one call may be sent as a trial; its success closes, anything else opens for another pause: a
+/// trial of which nothing was learnt, too, as otherwise each call would be the next trial of a callee that is not well
+/// yet. The pause does not grow, so that a callee that is back is soon used again; to spread the trials of many callers
+/// is theirs.
 ///
 /// Each change of state begins a new generation. What comes of a call that was let in by an earlier one changes nothing:
 /// a late success never closes an open breaker, and a late failure never opens a closed one again.
@@ -51,8 +52,11 @@ struct Inner {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Closed,
-    Open { until: Instant },
-    HalfOpen { is_tried: bool },
+    Open {
+        until: Instant,
+    },
+    /// The trial is under way.
+    HalfOpen,
 }
 
 /// No generation has this number.
@@ -90,14 +94,14 @@ pub enum Verdict {
     /// The callee answered with a fault of its own: counts in the rate alone, so that one poisonous request, sent again
     /// and again when there are few others, does not open the breaker for all.
     Fault,
-    /// Nothing was learnt of the callee, because the caller left or was refused here: counts nowhere.
+    /// Nothing was learnt of the callee, because the caller left or was refused: counts nowhere, and closes nothing.
     Nothing,
 }
 
 /// A state that was entered, for logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// From closed, or from half-open because the trial failed.
+    /// From closed, or from half-open because the trial did not succeed.
     Opened,
     /// From open, because its pause was over.
     HalfOpened,
@@ -128,7 +132,7 @@ impl CircuitBreaker {
     }
 
     /// Lets in one call, or not. The permit goes back by [`Self::leave`]; one that is dropped has the verdict
-    /// [`Verdict::Nothing`], so that a lost trial does not keep others out.
+    /// [`Verdict::Nothing`], so that a lost trial does not keep others out for good.
     ///
     /// # Errors
     /// [`Open`]: the breaker is open, or it is half-open and the trial is under way.
@@ -142,6 +146,13 @@ impl CircuitBreaker {
     /// Whether [`Self::try_enter`] would let one in now. It takes no permit.
     pub fn would_enter(&self) -> bool {
         self.0.closed.load(Ordering::Acquire) != NOT_CLOSED || self.0.inner().phase.lets_in()
+    }
+
+    /// When the next trial is due, as far as that is known, unless it is closed. Asking changes nothing.
+    pub fn open(&self) -> Option<Open> {
+        let phase = self.0.inner().phase;
+        let retry_after = || phase.next_trial(&self.0.config);
+        (!matches!(phase, Phase::Closed)).then(|| Open { retry_after: retry_after() })
     }
 
     /// Whether it is closed, which is all that there is to know of most breakers most of the time.
@@ -177,7 +188,7 @@ impl CircuitBreaker {
         match self.0.inner().phase {
             Phase::Closed => State::Closed,
             Phase::Open { until } if until > Instant::now() => State::Open,
-            Phase::Open { .. } | Phase::HalfOpen { .. } => State::HalfOpen,
+            Phase::Open { .. } | Phase::HalfOpen => State::HalfOpen,
         }
     }
 
@@ -201,21 +212,14 @@ impl CircuitBreaker {
         let mut inner = self.0.inner();
         match inner.phase {
             Phase::Closed => return Ok(Permit::of_closed(inner.generation)),
-            Phase::HalfOpen { is_tried: false } => {
-                inner.phase = Phase::HalfOpen { is_tried: true };
-                return Ok(Permit::of_trial(inner.generation, self, None));
-            }
-            // How long the trial takes is not known, and another pause if it fails.
-            Phase::HalfOpen { is_tried: true } => return Err(Open { retry_after: self.0.config.pause }),
-            Phase::Open { until } => {
-                let retry_after = until.saturating_duration_since(Instant::now());
-                if !retry_after.is_zero() {
-                    return Err(Open { retry_after });
-                }
-            }
+            Phase::Open { .. } | Phase::HalfOpen => {}
         }
-        inner.begin(Phase::HalfOpen { is_tried: true });
-        Ok(Permit::of_trial(inner.generation, self, Some(Change::HalfOpened)))
+        let retry_after = inner.phase.next_trial(&self.0.config);
+        if !retry_after.is_zero() {
+            return Err(Open { retry_after });
+        }
+        inner.begin(Phase::HalfOpen);
+        Ok(Permit::of_trial(inner.generation, self))
     }
 }
 
@@ -238,15 +242,13 @@ impl Inner {
         }
         match (self.phase, verdict) {
             (Phase::Closed, verdict) => self.tally.counts_to_open(verdict, config).then(|| self.open(config)),
-            (Phase::HalfOpen { .. }, Verdict::Nothing) => {
-                self.phase = Phase::HalfOpen { is_tried: false };
-                None
-            }
-            (Phase::HalfOpen { .. }, Verdict::Success) => {
+            (Phase::HalfOpen, Verdict::Success) => {
                 self.begin(Phase::Closed);
                 Some(Change::Closed)
             }
-            (Phase::HalfOpen { .. }, Verdict::Failure | Verdict::Fault) => Some(self.open(config)),
+            (Phase::HalfOpen, Verdict::Failure | Verdict::Fault | Verdict::Nothing) => {
+                Some(self.open(config))
+            }
             // It let nobody in.
             (Phase::Open { .. }, _) => None,
         }
@@ -269,7 +271,16 @@ impl Phase {
         match self {
             Self::Closed => true,
             Self::Open { until } => until <= Instant::now(),
-            Self::HalfOpen { is_tried } => !is_tried,
+            Self::HalfOpen => false,
+        }
+    }
+
+    fn next_trial(self, config: &BreakerConfig) -> Duration {
+        match self {
+            Self::Closed => Duration::ZERO,
+            Self::Open { until } => until.saturating_duration_since(Instant::now()),
+            // How long the trial takes is not known, and another pause if it does not succeed.
+            Self::HalfOpen => config.pause,
         }
     }
 }

@@ -28,6 +28,11 @@ impl Deadline {
         self.remaining().is_zero()
     }
 
+    /// How long ago it passed; zero as long as it has not.
+    pub fn overdue(self) -> Duration {
+        Instant::now().saturating_duration_since(self.0)
+    }
+
     /// The earlier of this and `budget` from now.
     #[must_use]
     pub fn at_most(self, budget: Duration) -> Self {
@@ -55,11 +60,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_deadline_shrinks_and_never_grows() {
         let deadline = Deadline::within(Duration::from_secs(3));
-        assert_eq!(deadline.at_most(Duration::from_secs(9)), deadline);
+        assert_eq!(
+            (deadline.at_most(Duration::from_secs(9)), deadline.overdue()),
+            (deadline, Duration::ZERO)
+        );
         assert_eq!(deadline.at_most(Duration::from_secs(1)).remaining(), Duration::from_secs(1));
         tokio::time::advance(Duration::from_secs(4)).await;
         assert!(deadline.has_passed());
-        assert_eq!(deadline.remaining(), Duration::ZERO);
+        assert_eq!((deadline.remaining(), deadline.overdue()), (Duration::ZERO, Duration::from_secs(1)));
         assert!(deadline.bound(std::future::pending::<()>()).await.is_err());
     }
 }

@@ -22,7 +22,7 @@ pub use self::answered::Answered;
 use self::line::{Line, Taken};
 use crate::callee::{Attempts, Callee, Came};
 use crate::dialer::Dialer;
-use crate::instances::{Instances, Search, Sending};
+use crate::instances::{Instance, Instances, Reconnect, Search, Sending};
 use crate::kept::{Kept, Sent};
 use crate::request::Call;
 use crate::told::{self, Told};
@@ -52,7 +52,11 @@ impl Channel {
         let authority = Authority::try_from(dialer.service.as_str()).expect("a service's name is a host's");
         let (service, random) = (&dialer.service, dialer.random());
         let address = |endpoint: &Endpoint| endpoint.grpc;
-        let instances = Instances::new(service, endpoints, address, callee.breaker(), random);
+        let reconnect = Reconnect::over(&dialer, |dialer, instance: Arc<Instance<Line>>| async move {
+            let (line, patience) = (&instance.connections, Dialer::IN_BACKGROUND);
+            line.get(&dialer, instance.addr, patience, Deadline::within(patience)).await.map(drop)
+        });
+        let instances = Instances::new(service, endpoints, address, callee.breaker(), random, reconnect);
         Self(Arc::new(Shared { callee, dialer, authority, instances }))
     }
 
@@ -125,10 +129,14 @@ impl Shared {
                     line.give_up(&taken);
                     match failed.take_message() {
                         Some(unsent) if tries < MOST_TRIES => {
+                            search.unsent(sending, false);
                             attempts.watch.tell(|| What::Came(Outcome::Undone));
                             (request, tries) = (unsent, tries + 1);
                         }
-                        Some(_) => return Came::Failure(SendError::Unsent(failed.into_error())),
+                        Some(_) => {
+                            search.unsent(sending, true);
+                            return Came::Failure(SendError::Unsent(failed.into_error()));
+                        }
                         None => return self.lost(failed.into_error(), sending, search),
                     }
                 }

@@ -2,6 +2,7 @@ use std::error::Error as _;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use types::{Classify, ErrorClass, ServiceName};
 
 use crate::SendError;
+use crate::waiting::has_stood_still;
 
 /// Past this age a connection takes no more requests: it keeps the certificates it was made with, and our servers end
 /// it after 30 minutes, which no request should meet.
@@ -35,15 +37,41 @@ pub enum ConnectError {
     /// Requests that came before are connecting still, which says nothing against the instance.
     #[error("no turn to connect")]
     Busy,
+    /// Another request, which this one waited for, did not get a connection.
+    #[error("waiting for another request's connection")]
+    Theirs(#[source] Arc<ConnectError>),
+    /// This process stood still while it was to connect, which says nothing against the instance.
+    #[error("no time to connect, as this process stood still")]
+    StoodStill,
     /// This process is at its end and connects to nobody.
     #[error("no connections are made any more")]
     Closed,
 }
 
 impl ConnectError {
+    /// Whether it says something of the instance that has not been said already.
+    pub(crate) fn is_of_instance(&self) -> bool {
+        !matches!(self, Self::Busy | Self::Theirs(_) | Self::StoodStill | Self::Closed)
+    }
+
+    /// Whether it says less of the instance than of whoever was in a hurry.
+    pub(crate) fn is_of_haste(&self) -> bool {
+        /// Some fifty times what it takes, and less than a request with others to go to waits.
+        const FAIR: Duration = Duration::from_millis(250);
+        matches!(self, Self::Slow(within) if *within < FAIR)
+    }
+
+    /// Whether the host answered that nobody listens there.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Dial(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+    }
+
     /// Whether only time ran out, and sooner than in `patience`.
     pub(crate) fn came_before(&self, patience: Duration) -> bool {
-        matches!(self, Self::Slow(within) if *within < patience)
+        match self {
+            Self::Slow(within) => *within < patience,
+            error => matches!(error, Self::StoodStill),
+        }
     }
 }
 
@@ -69,6 +97,9 @@ impl Dialer {
     const LONGEST: Duration = Duration::from_secs(3);
     /// Where another instance may answer at once, nobody waits for packets to be sent again.
     const WITH_OTHERS: Duration = Duration::from_millis(500);
+
+    /// How long to try one for which no request waits: shorter than the pause before it is tried again.
+    pub(crate) const IN_BACKGROUND: Duration = Duration::from_millis(900);
 
     /// How long to try one instance: half of what is left until `deadline` at most, so that there is time for another,
     /// or for the same once more.
@@ -106,8 +137,12 @@ impl Dialer {
         if self.closing.is_cancelled() {
             return Err(ConnectError::Closed);
         }
-        let connected = Deadline::within(budget).bound(connect).await;
-        connected.unwrap_or(Err(ConnectError::Slow(budget)))
+        let until = Deadline::within(budget);
+        match until.bound(connect).await {
+            Ok(connected) => connected,
+            Err(_late) if has_stood_still(until) => Err(ConnectError::StoodStill),
+            Err(_late) => Err(ConnectError::Slow(budget)),
+        }
     }
 
     /// A connection to `addr`, where the service must prove to be.

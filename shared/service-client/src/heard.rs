@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When somebody last gave a sign of life.
+/// When something was last heard of.
 #[derive(Debug)]
 pub(crate) struct Heard {
     made: Instant,
@@ -18,14 +18,19 @@ impl Default for Heard {
 }
 
 impl Heard {
-    /// Notes that an answer has begun.
+    /// Notes that it is now.
     pub(crate) fn note(&self) {
         let micros = u64::try_from(self.made.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.last.fetch_max(micros, Ordering::Relaxed);
     }
 
-    /// Whether there was no sign since `began`.
+    /// When it was; if never, when this was made.
+    pub(crate) fn last(&self) -> Instant {
+        self.made + Duration::from_micros(self.last.load(Ordering::Relaxed))
+    }
+
+    /// Whether there was nothing since `began`.
     pub(crate) fn nothing_since(&self, began: Instant) -> bool {
-        self.made + Duration::from_micros(self.last.load(Ordering::Relaxed)) <= began
+        self.last() <= began
     }
 }

@@ -19,7 +19,7 @@ use self::pool::{Connection, Lease, Pool, Turn};
 pub use self::proxied::Proxied;
 use crate::callee::{Attempts, Callee, Came, Lane, Terms};
 use crate::dialer::Dialer;
-use crate::instances::{Instance, Instances, Nowhere, Search, Sending};
+use crate::instances::{Instance, Instances, Nowhere, Reconnect, Search, Sending};
 use crate::kept::{Kept, Sent};
 use crate::told::{self, Told};
 use crate::waiting::{Waited, wait};
@@ -47,22 +47,35 @@ struct Shared<B> {
 
 /// A connection that ends again and again before a request gets onto it is not tried for ever.
 const MOST_TRIES: usize = 3;
-/// Requests that wait because every instance is full: as many as one instance takes at once, so that each has its turn
+/// Requests that wait because every instance is full: as many as two instances take at once, so that each has its turn
 /// after about one answer. More would wait longer than their callers do.
 const MOST_WAITING: usize = 500;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-impl<B> HttpClient<B> {
+impl<B> HttpClient<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
     pub(crate) fn new(callee: Callee, dialer: Dialer, endpoints: watch::Receiver<Endpoints>) -> Self {
         let service = &dialer.service;
         let host = HeaderValue::from_str(service.as_str()).expect("a service's name is a header value");
         let address = |endpoint: &Endpoint| endpoint.http;
-        let instances = Instances::new(service, endpoints, address, callee.breaker(), dialer.random());
+        let reconnect = Reconnect::over(&dialer, |dialer, instance: Arc<Instance<Pool<B>>>| async move {
+            let connection = pool::connect(&dialer, instance.addr);
+            let connection = dialer.within(Dialer::IN_BACKGROUND, connection).await?;
+            instance.connections.give_back(connection);
+            Ok(())
+        });
+        let instances =
+            Instances::new(service, endpoints, address, callee.breaker(), dialer.random(), reconnect);
         let waiting = Semaphore::new(MOST_WAITING);
         Self { shared: Arc::new(Shared { callee, dialer, host, instances, waiting }), lane: None }
     }
+}
 
+impl<B> HttpClient<B> {
     pub(crate) fn status(&self) -> CalleeStatus {
         self.shared.callee.status(self.shared.instances.status())
     }
@@ -179,10 +192,14 @@ where
                 }
                 Waited::For(Err(mut failed)) => match failed.take_message() {
                     Some(unsent) if tries < MOST_TRIES => {
+                        search.unsent(sending, false);
                         attempts.watch.tell(|| What::Came(Outcome::Undone));
                         (request, tries) = (unsent, tries + 1);
                     }
-                    Some(_) => return Came::Failure(SendError::Unsent(failed.into_error())),
+                    Some(_) => {
+                        search.unsent(sending, true);
+                        return Came::Failure(SendError::Unsent(failed.into_error()));
+                    }
                     None => {
                         let error = self.dialer.broken(failed.into_error());
                         search.elsewhere(addr, Duration::ZERO);

@@ -2,12 +2,13 @@
 //!
 //! Of two that are drawn by lot, the one that costs less (the power of two choices, of Mitzenmacher): whoever always took
 //! the cheapest would have all callers run to the same one. Left out are those that could not be connected to and those
-//! whose circuit breaker is open, each but for one request after each pause, which finds out whether it is back. That
-//! request goes over a new connection, so that an instance which hangs is found out by the handshake and not by a request
-//! that cannot be repeated.
+//! whose circuit breaker is open. After each pause they are connected to in the background, so that an instance which is
+//! dead or hangs is found out by a handshake for which nobody waits. Over such a connection one request finds out whether
+//! the instance is well again.
 
 mod away;
 mod load;
+mod reconnect;
 mod search;
 mod sending;
 #[cfg(test)]
@@ -19,15 +20,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use discovery::{Endpoint, Endpoints};
-use resilience::{BreakerConfig, CircuitBreaker, State};
+use resilience::{BreakerConfig, CircuitBreaker, State, Verdict};
 use runtime::Random;
 use tokio::sync::watch;
 use types::ServiceName;
 
-use self::away::Away;
+use self::away::{Away, Reason};
 use self::load::Load;
+pub(crate) use self::reconnect::Reconnect;
 pub(crate) use self::search::{Nowhere, Search};
 pub(crate) use self::sending::Sending;
+use crate::ConnectError;
+use crate::dialer::told;
 use crate::heard::Heard;
 use crate::witness::Watch;
 
@@ -35,19 +39,31 @@ use crate::witness::Watch;
 pub(crate) trait Connections: Default {
     /// Has the next request make a connection anew.
     fn forget(&self);
+
+    /// Whether there is a connection that can be used.
+    fn is_connected(&self) -> bool;
 }
 
 /// The instances of a service as they are known now, each with its connections.
 #[derive(Debug)]
 pub(crate) struct Instances<C> {
-    service: Arc<ServiceName>,
+    common: Arc<Common>,
     address: fn(&Endpoint) -> SocketAddr,
-    breaker: BreakerConfig,
     known: ArcSwap<Known<C>>,
     /// Held by whoever takes in what is new.
     updating: Mutex<()>,
     lots: Lots,
-    /// Whether any instance may be away or have an open breaker: else nobody need look for one.
+    reconnect: Reconnect<C>,
+}
+
+/// What the instances of a service have in common.
+#[derive(Debug)]
+struct Common {
+    service: ServiceName,
+    breaker: BreakerConfig,
+    /// When this process last stood still.
+    stood_still: Heard,
+    /// Whether any may be away or have an open breaker: else nobody need look for one.
     ailing: AtomicBool,
 }
 
@@ -62,7 +78,7 @@ struct Known<C> {
 /// An instance that can be connected to. What it holds ends with the last request to it once it is no longer known.
 #[derive(Debug)]
 pub(crate) struct Instance<C> {
-    service: Arc<ServiceName>,
+    common: Arc<Common>,
     pub(crate) addr: SocketAddr,
     pub(crate) connections: C,
     pub(crate) heard: Heard,
@@ -91,20 +107,13 @@ impl<C: Connections> Instances<C> {
         address: fn(&Endpoint) -> SocketAddr,
         breaker: BreakerConfig,
         random: &Random,
+        reconnect: Reconnect<C>,
     ) -> Self {
-        let service = Arc::new(service.clone());
-        let known = ArcSwap::from_pointee(Known::take(news, &[], address, |addr| {
-            Instance::new(&service, addr, breaker, None)
-        }));
-        Self {
-            service,
-            address,
-            breaker,
-            known,
-            updating: Mutex::default(),
-            lots: Lots::new(random),
-            ailing: AtomicBool::new(false),
-        }
+        let (service, stood_still) = (service.clone(), Heard::default());
+        let common = Arc::new(Common { service, breaker, stood_still, ailing: AtomicBool::new(false) });
+        let known =
+            ArcSwap::from_pointee(Known::take(news, &[], address, |addr| Instance::new(&common, addr, None)));
+        Self { common, address, known, updating: Mutex::default(), lots: Lots::new(random), reconnect }
     }
 
     /// Looks for instances for the request of `watch`.
@@ -127,7 +136,7 @@ impl<C: Connections> Instances<C> {
         let known = self.known.load_full();
         if known.is_old() {
             let usual = usual(&known.instances);
-            let new = |addr| Instance::new(&self.service, addr, self.breaker, usual);
+            let new = |addr| Instance::new(&self.common, addr, usual);
             let next = Known::take(known.news.clone(), &known.instances, self.address, new);
             self.known.store(Arc::new(next));
         }
@@ -173,20 +182,53 @@ fn usual<C>(instances: &[Arc<Instance<C>>]) -> Option<u64> {
 }
 
 impl<C: Connections> Instance<C> {
-    fn new(service: &Arc<ServiceName>, addr: SocketAddr, breaker: BreakerConfig, usual: Option<u64>) -> Self {
+    fn new(of: &Arc<Common>, addr: SocketAddr, usual: Option<u64>) -> Self {
         Self {
-            service: Arc::clone(service),
+            common: Arc::clone(of),
             addr,
             connections: C::default(),
             heard: Heard::default(),
             away: Away::default(),
-            breaker: CircuitBreaker::new(breaker),
+            breaker: CircuitBreaker::new(of.breaker),
             load: Load::new(usual),
         }
     }
 
     fn is_ailing(&self) -> bool {
         self.away.has_begun() || !self.breaker.is_closed()
+    }
+
+    /// Has it looked after from now on.
+    fn look_after(&self) {
+        self.common.ailing.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that there is a connection.
+    fn reached(&self) {
+        if let Some(reason) = self.away.end() {
+            if reason == Reason::Gone {
+                self.load.begun_anew();
+            }
+            tracing::info!(service = %self.common.service, addr = %self.addr, "an instance is reached again");
+        }
+    }
+
+    /// Notes that there is no connection, and tells what that says of the instance.
+    fn unreached(&self, error: &ConnectError) -> Verdict {
+        let (service, addr) = (&self.common.service, self.addr);
+        if !error.is_of_instance() {
+            tracing::debug!(%service, %addr, error = told(error), "an instance is not waited for");
+            return Verdict::Nothing;
+        }
+        let reason = if error.is_refused() { Reason::Gone } else { Reason::Unreached };
+        let is_news = self.away.begin(reason);
+        self.look_after();
+        if is_news {
+            tracing::warn!(%service, %addr, error = told(error), "an instance is not reached");
+        } else {
+            tracing::debug!(%service, %addr, error = told(error), "an instance is still not reached");
+        }
+        if error.is_of_haste() { Verdict::Nothing } else { Verdict::Failure }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use types::ServiceName;
 
 use crate::SendError;
-use crate::instances::{Connections, Instances};
+use crate::instances::{Connections, Instances, Reconnect};
 use crate::witness::Watch;
 
 /// Picks instances and sends them nothing.
@@ -21,12 +21,23 @@ struct Nothing;
 
 impl Connections for Nothing {
     fn forget(&self) {}
+
+    fn is_connected(&self) -> bool {
+        true
+    }
 }
 
 impl Picking {
     /// Among `endpoints`.
     pub fn among(service: &ServiceName, endpoints: watch::Receiver<Endpoints>, random: &Random) -> Self {
-        Self(Instances::new(service, endpoints, |endpoint| endpoint.http, BreakerConfig::default(), random))
+        Self(Instances::new(
+            service,
+            endpoints,
+            |endpoint| endpoint.http,
+            BreakerConfig::default(),
+            random,
+            Reconnect::by(drop),
+        ))
     }
 
     /// The instance that a request would go to now.

@@ -15,7 +15,7 @@ use crate::callee::{Callee, Callees, Terms};
 use crate::dialer::Dialer;
 use crate::metrics::OutboundMetrics;
 use crate::witness::Watcher;
-use crate::{Channel, HttpClient, InstanceStatus, Witness};
+use crate::{BoxError, Channel, HttpClient, InstanceStatus, Witness};
 
 /// All that a process sends to other services. Clones share its connections.
 #[derive(Clone)]
@@ -113,7 +113,8 @@ impl Outbound {
     /// The edge API of `service`, for requests with bodies of one type. Only clones share connections: take it once.
     pub fn http<B>(&self, service: &ServiceName) -> HttpClient<B>
     where
-        B: Body<Data = Bytes> + Send + 'static,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
     {
         let endpoints = self.0.way.discovery.watch(service);
         let client = HttpClient::new(self.callee(service, "http"), self.dialer(service), endpoints);

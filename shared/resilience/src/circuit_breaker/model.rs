@@ -30,7 +30,6 @@ enum PlainState {
     #[default]
     Closed,
     OpenSince(u64),
-    HalfOpen,
     Tried,
 }
 
@@ -43,7 +42,7 @@ impl Plain {
 
     fn lets_in(&self) -> bool {
         match self.state {
-            PlainState::Closed | PlainState::HalfOpen => true,
+            PlainState::Closed => true,
             PlainState::OpenSince(opened) => self.now >= opened + PAUSE,
             PlainState::Tried => false,
         }
@@ -53,7 +52,6 @@ impl Plain {
         match self.state {
             PlainState::Closed | PlainState::Tried => {}
             PlainState::OpenSince(_) => self.begin(PlainState::Tried),
-            PlainState::HalfOpen => self.state = PlainState::Tried,
         }
         self.generation
     }
@@ -64,15 +62,11 @@ impl Plain {
         }
         match (self.state, verdict) {
             (PlainState::Closed, verdict) => self.result(verdict),
-            (_, Verdict::Nothing) => {
-                self.state = PlainState::HalfOpen;
-                None
-            }
             (_, Verdict::Success) => {
                 self.begin(PlainState::Closed);
                 Some(Change::Closed)
             }
-            (_, Verdict::Failure | Verdict::Fault) => {
+            (_, Verdict::Failure | Verdict::Fault | Verdict::Nothing) => {
                 self.begin(PlainState::OpenSince(self.now));
                 Some(Change::Opened)
             }

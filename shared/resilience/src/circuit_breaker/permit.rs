@@ -8,16 +8,15 @@ pub struct Permit {
     generation: u64,
     /// Of a trial alone: there is one of them, and it has to come back.
     trial: Option<CircuitBreaker>,
-    change: Option<Change>,
 }
 
 impl Permit {
     pub(super) fn of_closed(generation: u64) -> Self {
-        Self { generation, trial: None, change: None }
+        Self { generation, trial: None }
     }
 
-    pub(super) fn of_trial(generation: u64, breaker: &CircuitBreaker, change: Option<Change>) -> Self {
-        Self { generation, trial: Some(breaker.clone()), change }
+    pub(super) fn of_trial(generation: u64, breaker: &CircuitBreaker) -> Self {
+        Self { generation, trial: Some(breaker.clone()) }
     }
 
     /// Whether the breaker is half-open and this is its one trial.
@@ -27,7 +26,7 @@ impl Permit {
 
     /// The change of state that came with it, for logs and metrics.
     pub fn change(&self) -> Option<Change> {
-        self.change
+        self.is_trial().then_some(Change::HalfOpened)
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -44,7 +43,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(breaker) = self.trial.take() {
-            // A trial of which nothing was learnt changes no state.
+            // Nobody is left to be told what that changes.
             breaker.judge(self.generation, Verdict::Nothing);
         }
     }

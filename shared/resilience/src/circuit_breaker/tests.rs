@@ -103,8 +103,8 @@ async fn half_open_lets_one_call_in_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_trial_opens_it_for_one_more_pause() {
-    for verdict in [Verdict::Failure, Verdict::Fault] {
+async fn a_trial_that_does_not_succeed_opens_it_for_one_more_pause() {
+    for verdict in [Verdict::Failure, Verdict::Fault, Verdict::Nothing] {
         let breaker = opened();
         for _ in 0..3 {
             advance(SECOND).await;
@@ -115,13 +115,16 @@ async fn a_failed_trial_opens_it_for_one_more_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trial_that_is_lost_makes_room_for_another() {
+async fn a_trial_that_is_lost_makes_room_for_another_after_a_pause() {
     let breaker = opened();
     advance(SECOND).await;
     drop(breaker.try_enter().unwrap());
-    assert_eq!(call(&breaker, Verdict::Nothing), Ok(None));
+    assert_eq!(breaker.state(), State::Open);
+    advance(SECOND - A_BIT).await;
+    assert_eq!(call(&breaker, Verdict::Success), kept_out(A_BIT));
+    advance(A_BIT).await;
     let trial = breaker.try_enter().unwrap();
-    assert_eq!((trial.is_trial(), trial.change()), (true, None), "it was half-open before");
+    assert!(trial.is_trial());
     assert_eq!(breaker.leave(trial, Verdict::Success), Some(Change::Closed));
 }
 
@@ -161,12 +164,28 @@ async fn a_call_that_may_not_be_sent_takes_the_fallback() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trial_whose_caller_leaves_makes_room_for_another() {
+async fn a_trial_whose_caller_leaves_makes_room_for_another_after_a_pause() {
     let breaker = opened();
     advance(SECOND).await;
     let trial = breaker.call(std::future::pending::<()>(), |()| Verdict::Success);
     assert!(tokio::time::timeout(A_BIT, trial).await.is_err());
+    assert!(!breaker.would_enter());
+    advance(SECOND).await;
     assert!(breaker.would_enter());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_when_the_next_trial_is_due_takes_none() {
+    assert_eq!(breaker().open(), None);
+    let breaker = opened();
+    assert_eq!(breaker.open(), Some(Open { retry_after: SECOND }));
+    advance(SECOND).await;
+    assert_eq!(breaker.open(), Some(Open { retry_after: Duration::ZERO }));
+    let trial = breaker.try_enter().unwrap();
+    assert_eq!(
+        (trial.change(), breaker.open()),
+        (Some(Change::HalfOpened), Some(Open { retry_after: SECOND }))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,7 +36,7 @@ impl Default for Terms {
             timeout: None,
             // A third instance is asked when two have failed. Beyond that it is the service that fails.
             attempts: 3,
-            // Four instances full, which keep 128 MiB of bodies at the very most; and as many in line as have their
+            // Eight instances full, which keep 128 MiB of bodies at the very most; and as many in line as have their
             // turn after about one answer.
             bulkhead: BulkheadConfig { at_once: 2_000, waiting: 500 },
         }

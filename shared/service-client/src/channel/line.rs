@@ -82,7 +82,8 @@ impl Line {
             Err(_) => match self.failure() {
                 // What was too long for somebody in a hurry need not be so for this one.
                 failure if failure.came_before(patience) => {}
-                failure => return Err(failure),
+                // One handshake has failed, whoever has waited for it.
+                failure => return Err(Arc::new(ConnectError::Theirs(failure))),
             },
         }
         let connected = dialer.within(patience, connect(dialer, addr)).await.map(Arc::new).map_err(Arc::new);
@@ -123,6 +124,10 @@ impl Line {
 impl Connections for Line {
     fn forget(&self) {
         self.state().open = None;
+    }
+
+    fn is_connected(&self) -> bool {
+        self.usable().is_ok()
     }
 }
 

@@ -22,8 +22,9 @@ use crate::instances::{Connections, Instance};
 use crate::kept::Sent;
 use crate::{BoxError, ConnectError};
 
-/// Requests to one instance at once: half of the connections that it takes, so that two gateways fill it.
-const MOST_REQUESTS: usize = 500;
+/// Requests to one instance at once: a quarter of the connections that it takes, so that four gateways fill it. An
+/// instance answers so many within some hundred milliseconds, or has too much to do.
+const MOST_REQUESTS: usize = 250;
 /// Handshakes with one instance at once. It takes a hundred connections of one address whose owner has not shown who it
 /// is yet, and a few callers may share one. Whoever waits gets a connection that comes back first.
 const MOST_HANDSHAKES: usize = 16;
@@ -124,7 +125,7 @@ impl<B> Pool<B> {
         idle.remove(ready).map(|idle| idle.connection)
     }
 
-    fn give_back(&self, connection: Connection<B>) {
+    pub(super) fn give_back(&self, connection: Connection<B>) {
         if connection.sender.is_closed() || connection.made.elapsed() >= OLDEST {
             return;
         }
@@ -156,6 +157,10 @@ impl<B> Pool<B> {
 impl<B> Connections for Pool<B> {
     fn forget(&self) {
         self.idle().clear();
+    }
+
+    fn is_connected(&self) -> bool {
+        self.idle().iter().any(|idle| !idle.is_closed() && !idle.is_old())
     }
 }
 

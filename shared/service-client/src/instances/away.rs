@@ -1,56 +1,76 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Whether an instance is passed over because it could not be connected to. It is no circuit breaker: nothing was sent,
-/// and where nobody else is left, connecting is tried again.
+/// Whether an instance is passed over because it could not be connected to, and when to connect to it again. It is no
+/// circuit breaker: nothing was sent, and where nobody else is left, requests connect to it by themselves.
 #[derive(Debug)]
 pub(super) struct Away {
     made: Instant,
-    /// In microseconds since then; zero while it is not away.
-    until: AtomicU64,
+    how: AtomicU8,
+    /// When it is to be connected to without a request that waits, in microseconds since then.
+    next: AtomicU64,
+}
+
+/// Why an instance could not be connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// It, or the way to it, gave no answer, or a wrong one.
+    Unreached = 1,
+    /// Its host answered that nobody listens there: what comes back is a process that has begun anew.
+    Gone = 2,
 }
 
 impl Default for Away {
     fn default() -> Self {
-        Self { made: Instant::now(), until: AtomicU64::new(0) }
+        Self { made: Instant::now(), how: AtomicU8::new(HERE), next: AtomicU64::new(0) }
     }
 }
 
+const HERE: u8 = 0;
+
 impl Away {
-    /// As often one request finds out whether it is back. The others need not wait for a host that says nothing.
+    /// As often it is found out whether an instance is back.
     pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-    /// Whether a request may try the instance: always while it is not away, else one in each pause.
-    pub(super) fn lets_through(&self) -> bool {
-        let until = self.until.load(Ordering::Relaxed);
-        if until == 0 {
-            return true;
-        }
-        let (now, next) = self.now_and_next();
-        let is_due = until <= now;
-        is_due && self.until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// Whether the instance is to be connected to now. It is so for one who asks in each pause.
+    pub(super) fn is_due(&self) -> bool {
+        let next = self.next.load(Ordering::Relaxed);
+        next <= self.micros(Duration::ZERO)
+            && self
+                .next
+                .compare_exchange(next, self.micros(Self::PAUSE), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     /// Answers whether this is news.
-    pub(super) fn begin(&self) -> bool {
-        let (_, next) = self.now_and_next();
-        self.until.swap(next, Ordering::Relaxed) == 0
+    pub(super) fn begin(&self, reason: Reason) -> bool {
+        let is_news = self.how.fetch_max(reason as u8, Ordering::Relaxed) == HERE;
+        if is_news {
+            self.next.fetch_max(self.micros(Self::PAUSE), Ordering::Relaxed);
+        }
+        is_news
     }
 
     pub(super) fn has_begun(&self) -> bool {
-        self.until.load(Ordering::Relaxed) != 0
+        self.how.load(Ordering::Relaxed) != HERE
     }
 
-    /// Answers whether this is news.
-    pub(super) fn end(&self) -> bool {
-        self.has_begun() && self.until.swap(0, Ordering::Relaxed) != 0
+    /// Answers what it was away for, if it was.
+    pub(super) fn end(&self) -> Option<Reason> {
+        if !self.has_begun() {
+            return None;
+        }
+        match self.how.swap(HERE, Ordering::Relaxed) {
+            HERE => None,
+            how if how == Reason::Gone as u8 => Some(Reason::Gone),
+            _ => Some(Reason::Unreached),
+        }
     }
 
-    fn now_and_next(&self) -> (u64, u64) {
-        let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let elapsed = self.made.elapsed();
-        (micros(elapsed), micros(elapsed + Self::PAUSE))
+    /// The moment `from_now`.
+    fn micros(&self, from_now: Duration) -> u64 {
+        u64::try_from((self.made.elapsed() + from_now).as_micros()).unwrap_or(u64::MAX)
     }
 }

@@ -16,7 +16,8 @@ pub(super) struct Load {
     average: AtomicU64,
     /// When that was, in nanoseconds since this was made.
     at: AtomicU64,
-    warm_since: Instant,
+    /// From when on it is warm, in nanoseconds since this was made.
+    warm_since: AtomicU64,
 }
 
 impl Load {
@@ -24,7 +25,7 @@ impl Load {
     const MEMORY: Duration = Duration::from_secs(5);
     /// Nothing is answered sooner. It has instances without an answer so far compared by what is under way.
     const LEAST: f64 = 50_000.0;
-    /// As long an instance that is new is sent less than the others, more and more: its caches and pools are empty.
+    /// As long an instance that is new, or has begun anew, is sent less than the others, more and more: its caches and pools are empty.
     const WARM_UP: Duration = Duration::from_secs(10);
     /// What is answered by a refusal is no quicker for it: without this, whoever refuses all would be sent all.
     const REFUSED: Duration = Duration::from_millis(250);
@@ -33,7 +34,7 @@ impl Load {
     /// no newer than anybody else, and warm.
     pub(super) fn new(average: Option<u64>) -> Self {
         let made = Instant::now();
-        let warm_since = if average.is_some() { made + Self::WARM_UP } else { made };
+        let warm_since = AtomicU64::new(if average.is_some() { Self::WARM_UP.as_nanos() as u64 } else { 0 });
         let average = AtomicU64::new(average.unwrap_or(0));
         Self { made, under_way: AtomicU32::new(0), average, at: AtomicU64::new(0), warm_since }
     }
@@ -73,6 +74,12 @@ impl Load {
         self.write(nanos(took), Instant::now());
     }
 
+    /// It is a new process, with nothing in its caches.
+    pub(super) fn begun_anew(&self) {
+        let warm_since = self.made.elapsed() + Self::WARM_UP;
+        self.warm_since.store(warm_since.as_nanos() as u64, Ordering::Relaxed);
+    }
+
     /// What one more request would cost.
     pub(super) fn cost(&self, now: Instant) -> f64 {
         self.faded(now).max(Self::LEAST) * f64::from(self.under_way() + 1) * self.chill(now)
@@ -80,7 +87,8 @@ impl Load {
 
     /// From ten while the instance is new down to one.
     fn chill(&self, now: Instant) -> f64 {
-        let left = self.warm_since.saturating_duration_since(now);
+        let warm_since = Duration::from_nanos(self.warm_since.load(Ordering::Relaxed));
+        let left = warm_since.saturating_sub(now.saturating_duration_since(self.made));
         if left.is_zero() { 1.0 } else { 1.0 + 9.0 * left.as_secs_f64() / Self::WARM_UP.as_secs_f64() }
     }
 
@@ -172,5 +180,17 @@ mod tests {
             load.recovered(MILLI);
         }
         assert_eq!(cost(&new), cost(&old));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_has_begun_anew_is_warmed_up_again() {
+        let load = answering(MILLI);
+        tokio::time::advance(Load::WARM_UP).await;
+        load.begun_anew();
+        load.recovered(MILLI);
+        assert_eq!(cost(&load), 10 * MILLI);
+        tokio::time::advance(Load::WARM_UP).await;
+        load.recovered(MILLI);
+        assert_eq!(cost(&load), MILLI);
     }
 }

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use resilience::Open;
 use runtime::Deadline;
 use tokio::time::Instant;
-use types::ServiceName;
 
 use super::{Connections, Instance, Instances, Known, Sending};
 use crate::dialer::Dialer;
@@ -18,6 +18,8 @@ pub(crate) struct Search<'a, C> {
     instances: &'a Instances<C>,
     known: Arc<Known<C>>,
     tried: Vec<SocketAddr>,
+    /// Whether nothing has been tried: whoever has failed once is spared the trial of an instance that may not be well.
+    is_fresh: bool,
     error: Option<Arc<ConnectError>>,
     watch: Watch,
 }
@@ -35,7 +37,7 @@ type Found<C, P> = Result<(Sending<C>, P), Nowhere<C>>;
 
 impl<'a, C: Connections> Search<'a, C> {
     pub(super) fn new(instances: &'a Instances<C>, watch: Watch) -> Self {
-        Self { instances, known: instances.known(), tried: Vec::new(), error: None, watch }
+        Self { instances, known: instances.known(), tried: Vec::new(), is_fresh: true, error: None, watch }
     }
 
     /// An instance to try, other than those that have been tried.
@@ -53,20 +55,33 @@ impl<'a, C: Connections> Search<'a, C> {
         found.map_or_else(|| self.any(&place), Ok)
     }
 
-    /// One that is left out otherwise, if it is time to find out whether it is back.
+    /// One that is left out otherwise, if it is time to find out whether it is well. Those that are not connected to are
+    /// in the background first.
     fn trial<P>(&self, place: &impl Fn(&C) -> Option<P>) -> Option<(Sending<C>, P)> {
-        let hint = &self.instances.ailing;
-        if !hint.swap(false, Ordering::Relaxed) {
+        let hint = &self.instances.common.ailing;
+        if !hint.load(Ordering::Relaxed) || !hint.swap(false, Ordering::Relaxed) {
             return None;
         }
-        let ailing = || self.known.instances.iter().filter(|instance| instance.is_ailing());
-        if ailing().next().is_some() {
+        let instances = &self.known.instances;
+        let ailing = || instances.iter().filter(|instance| instance.is_ailing());
+        let count = ailing().count();
+        if count > 0 {
             hint.store(true, Ordering::Relaxed);
         }
-        ailing().filter(|instance| self.is_untried(instance)).find_map(|instance| {
-            let place = place(&instance.connections).filter(|_| instance.breaker.would_enter())?;
-            let sending = instance.away.lets_through().then(|| self.enter(instance))??;
-            Some((sending, place))
+        if count == instances.len() {
+            // Whoever has nobody else to go to connects by itself.
+            return None;
+        }
+        let mut due = ailing().filter(|instance| self.is_untried(instance) && instance.breaker.would_enter());
+        due.find_map(|instance| {
+            if !instance.connections.is_connected() {
+                if instance.away.is_due() {
+                    self.instances.reconnect.begin(instance);
+                }
+                return None;
+            }
+            let place = place(&instance.connections).filter(|_| self.is_fresh)?;
+            Some((self.enter(instance)?, place))
         })
     }
 
@@ -130,7 +145,7 @@ impl<'a, C: Connections> Search<'a, C> {
     fn is_well(&self, instance: &Instance<C>) -> bool {
         let is_ailing = instance.is_ailing();
         if is_ailing {
-            self.instances.ailing.store(true, Ordering::Relaxed);
+            instance.look_after();
         }
         !is_ailing
     }
@@ -154,14 +169,18 @@ impl<'a, C: Connections> Search<'a, C> {
 
     /// Notes that there is no connection to the instance of `sending`.
     pub(crate) fn unreached(&mut self, sending: Sending<C>, error: Arc<ConnectError>) {
+        self.is_fresh = false;
         self.tried.push(sending.instance.addr);
         sending.unreached(&error);
         self.error = Some(error);
+        // While it was tried, others may have come.
+        self.known = self.instances.known();
     }
 
     /// Has another instance tried next than that of `addr`, in the set as it is then. Where there is none, that one has
     /// to be left alone for `not_before`, which is given back.
     pub(crate) fn elsewhere(&mut self, addr: SocketAddr, not_before: Duration) -> Duration {
+        self.is_fresh = false;
         self.tried.push(addr);
         self.known = self.instances.known();
         self.error = None;
@@ -170,6 +189,17 @@ impl<'a, C: Connections> Search<'a, C> {
         }
         self.tried.clear();
         not_before
+    }
+
+    /// As [`elsewhere`](Self::elsewhere), after the connection to an instance ended before the request was on it. So it
+    /// does when an instance takes its leave in order; whoever has none that lasts does not.
+    pub(crate) fn unsent(&mut self, sending: Sending<C>, is_last: bool) {
+        self.elsewhere(sending.instance.addr, Duration::ZERO);
+        if is_last {
+            sending.failed();
+        } else {
+            sending.unsent();
+        }
     }
 
     /// As [`elsewhere`](Self::elsewhere), after the instance has said nothing to anybody for long.
@@ -189,15 +219,17 @@ impl<'a, C: Connections> Search<'a, C> {
     }
 
     /// That no instance is left.
-    fn nobody(&self) -> SendError {
-        let service = ServiceName::clone(&self.instances.service);
+    pub(super) fn nobody(&self) -> SendError {
+        let service = self.instances.common.service.clone();
         if let Some(error) = &self.error {
             return SendError::Unreached { service, source: Arc::clone(error) };
         }
-        let open = self.known.instances.iter().filter_map(|instance| instance.breaker.try_enter().err());
-        match open.min_by_key(|open| open.retry_after) {
-            Some(open) => SendError::Open { service, source: open },
-            None => SendError::Nobody(service),
+        if self.known.instances.is_empty() {
+            return SendError::Nobody(service);
         }
+        let open = self.known.instances.iter().filter_map(|instance| instance.breaker.open());
+        let soonest = open.min_by_key(|open| open.retry_after);
+        // One whose breaker has closed just now is to be asked at once.
+        SendError::Open { service, source: soonest.unwrap_or(Open { retry_after: Duration::ZERO }) }
     }
 }

@@ -5,9 +5,11 @@ use resilience::{Change, Permit, Verdict};
 use tokio::time::Instant;
 
 use super::{Connections, Instance};
-use crate::dialer::told;
 use crate::witness::Watch;
 use crate::{ConnectError, SendError, What};
+
+/// What takes this long is felt by whoever waits for it.
+const FAIR: Duration = Duration::from_secs(1);
 
 /// A request on its way to an instance, which is told at last what came of it. Dropped before, it teaches nothing.
 #[derive(Debug)]
@@ -28,9 +30,7 @@ impl<C: Connections> Sending<C> {
 
     /// Notes that there is a connection, from which on the instance is what takes time.
     pub(crate) fn connected(&mut self) {
-        if self.instance.away.end() {
-            tracing::info!(service = %self.instance.service, addr = %self.instance.addr, "an instance is reached again");
-        }
+        self.instance.reached();
         self.began = Instant::now();
     }
 
@@ -39,26 +39,26 @@ impl<C: Connections> Sending<C> {
         self.permit.as_ref().is_some_and(|permit| self.instance.breaker.still_lets_in(permit))
     }
 
-    /// Since when the instance has had the request.
+    /// Since when the instance has had the request, as far as this process would have heard of an answer.
     pub(crate) fn began(&self) -> Instant {
-        self.began
+        self.began.max(self.instance.common.stood_still.last())
     }
 
-    /// Notes that there is no connection; whoever is only not waited for has done nothing wrong.
+    /// Notes that this process has stood still, which is nothing against those that were asked before.
+    pub(crate) fn stood_still(&self) {
+        self.instance.common.stood_still.note();
+    }
+
+    /// Whether this process has stood still since the instance has had the request, and has hardly caught up.
+    pub(super) fn has_slept(&self) -> bool {
+        let began = self.began();
+        began > self.began && began.elapsed() < FAIR
+    }
+
+    /// Notes that there is no connection.
     pub(super) fn unreached(mut self, error: &ConnectError) {
-        let (service, addr) = (&self.instance.service, self.instance.addr);
-        match error {
-            ConnectError::Busy | ConnectError::Closed => {
-                return tracing::debug!(%service, %addr, error = told(error), "an instance is not waited for");
-            }
-            error if self.instance.away.begin() => {
-                tracing::warn!(%service, %addr, error = told(error), "an instance is not reached");
-            }
-            error => {
-                tracing::debug!(%service, %addr, error = told(error), "an instance is still not reached");
-            }
-        }
-        self.leave(Verdict::Failure);
+        let verdict = self.instance.unreached(error);
+        self.leave(verdict);
     }
 
     /// Notes what the beginning of an answer says of the instance.
@@ -81,6 +81,11 @@ impl<C: Connections> Sending<C> {
         self.leave(Verdict::Failure);
     }
 
+    /// Notes that it did not get onto a connection, so that others are cheaper for now.
+    pub(super) fn unsent(self) {
+        self.instance.load.failed(self.began.elapsed());
+    }
+
     /// Notes that an answer was not waited for, because none came for long. Where nobody else answers either, that is
     /// nothing against this instance: they may all wait for the same.
     pub(super) fn left(self, others_answer: bool) {
@@ -91,30 +96,35 @@ impl<C: Connections> Sending<C> {
     }
 
     /// Notes that the connection was lost, which a callee that takes its leave in order is not blamed for.
+    /// Neither is one that a process which stands still has kept waiting.
     pub(crate) fn broken(self, error: &SendError) {
-        if matches!(error, SendError::Lost(_)) {
+        if matches!(error, SendError::Lost(_)) && !self.has_slept() {
             self.failed();
         }
     }
 
     /// Notes that the deadline passed: whoever gave the instance no time for an answer cannot blame it.
     pub(crate) fn late(self) {
-        /// What takes this long is felt by whoever waits for it.
-        const FAIR: Duration = Duration::from_secs(1);
-        if self.began.elapsed() >= FAIR {
+        if self.began().elapsed() >= FAIR {
             self.failed();
         }
     }
 
     fn leave(&mut self, verdict: Verdict) -> Option<Change> {
         let permit = self.permit.take()?;
-        let (service, addr, is_trial) = (&self.instance.service, self.instance.addr, permit.is_trial());
+        let (service, addr, is_trial) =
+            (&self.instance.common.service, self.instance.addr, permit.is_trial());
         let change = self.instance.breaker.leave(permit, verdict);
         self.watch.tell(|| What::Left { addr, is_trial, change });
         match change {
             Some(Change::Opened) => {
                 self.instance.connections.forget();
-                tracing::warn!(%service, %addr, "an instance fails, and its circuit breaker opens");
+                self.instance.look_after();
+                if is_trial {
+                    tracing::debug!(%service, %addr, "an instance is not well yet");
+                } else {
+                    tracing::warn!(%service, %addr, "an instance fails, and its circuit breaker opens");
+                }
             }
             Some(Change::Closed) => tracing::info!(%service, %addr, "an instance's circuit breaker closes"),
             _ => {}

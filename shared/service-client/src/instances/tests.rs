@@ -1,3 +1,6 @@
+mod ailing;
+mod blaming;
+
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
@@ -9,22 +12,32 @@ use crate::{ConnectError, SendError};
 
 const SHOP: ServiceName = ServiceName::new("shop-service");
 
-/// So many places are left, and so often the connections have been forgotten.
+/// So many places are left, and so often the connections have been forgotten and made in the background.
 #[derive(Debug)]
 struct Places {
     left: AtomicUsize,
     forgotten: AtomicUsize,
+    dialled: AtomicUsize,
+    is_connected: AtomicBool,
+    is_dead: AtomicBool,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Self { left: AtomicUsize::new(usize::MAX), forgotten: AtomicUsize::new(0) }
+        let (left, [forgotten, dialled]) = (AtomicUsize::new(usize::MAX), Default::default());
+        let [is_connected, is_dead] = Default::default();
+        Self { left, forgotten, dialled, is_connected, is_dead }
     }
 }
 
 impl Connections for Places {
     fn forget(&self) {
         self.forgotten.fetch_add(1, Ordering::Relaxed);
+        self.is_connected.store(false, Ordering::Relaxed);
+    }
+
+    fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Relaxed)
     }
 }
 
@@ -34,7 +47,13 @@ fn register(registry: &Registry, last: u8) -> Registration {
 }
 
 fn of(news: watch::Receiver<Endpoints>) -> Instances<Places> {
-    Instances::new(&SHOP, news, |endpoint| endpoint.http, BreakerConfig::default(), &Random::seeded(1))
+    let reconnect = Reconnect::by(|instance: Arc<Instance<Places>>| {
+        let Places { dialled, is_connected, is_dead, .. } = &instance.connections;
+        dialled.fetch_add(1, Ordering::Relaxed);
+        is_connected.store(!is_dead.load(Ordering::Relaxed), Ordering::Relaxed);
+    });
+    let (breaker, random) = (BreakerConfig::default(), Random::seeded(1));
+    Instances::new(&SHOP, news, |endpoint| endpoint.http, breaker, &random, reconnect)
 }
 
 fn instances(registry: &Registry) -> Instances<Places> {
@@ -174,155 +193,6 @@ async fn the_last_set_of_a_sender_that_is_gone_is_taken_in() {
     assert_eq!(spread(&instances, 2).await, [0, 0, 2, 0]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_instance_that_refuses_is_left_out_but_for_one_request_in_each_pause() {
-    let registry = Registry::default();
-    let _registered = [1, 2].map(|last| register(&registry, last));
-    let instances = instances(&registry);
-    refuse(&instances, &mut instances.search(&Watch::default()), 1);
-    assert_eq!(spread(&instances, 20).await, [0, 0, 20, 0]);
-    for _ in 0..3 {
-        tokio::time::advance(Away::PAUSE).await;
-        let search = instances.search(&Watch::default());
-        let sent: Vec<_> = (0..20).map(|_| search.next().unwrap()).collect();
-        assert_eq!(sent.iter().filter(|sending| last(sending.instance.addr) == 1).count(), 1);
-    }
-    tokio::time::advance(Away::PAUSE).await;
-    let mut back = instances.search(&Watch::default()).next().unwrap();
-    assert_eq!(last(back.instance.addr), 1);
-    back.connected();
-    back.answered(Verdict::Success);
-    let [_, first, ..] = spread(&instances, 100).await;
-    assert!(first > 30, "{first}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn where_all_refuse_each_is_tried_once_and_the_last_reason_is_told() {
-    let registry = Registry::default();
-    let _registered = [1, 2].map(|last| register(&registry, last));
-    let instances = instances(&registry);
-    for _ in 0..2 {
-        let mut search = instances.search(&Watch::default());
-        let mut tried = Vec::new();
-        while let Ok(sending) = search.next() {
-            tried.push(last(sending.instance.addr));
-            search.unreached(sending, Arc::new(ConnectError::Slow(Duration::ZERO)));
-        }
-        tried.sort_unstable();
-        assert_eq!(tried, [1, 2]);
-        assert!(matches!(search.next(), Err(SendError::Unreached { service, .. }) if service == SHOP));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_instance_whose_turn_to_connect_does_not_come_is_passed_over_once_and_not_left_out() {
-    let registry = Registry::default();
-    let _registered = [1, 2].map(|last| register(&registry, last));
-    let instances = instances(&registry);
-    let mut search = instances.search(&Watch::default());
-    let sending = search.next().unwrap();
-    let busy = last(sending.instance.addr);
-    search.unreached(sending, Arc::new(ConnectError::Busy));
-    assert_ne!(last(search.next().unwrap().instance.addr), busy);
-    let counts = spread(&instances, 100).await;
-    assert!(counts[usize::from(busy)] > 30, "{counts:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn nothing_is_sent_where_the_breaker_is_open_but_one_request_after_each_pause() {
-    let registry = Registry::default();
-    let _registered = [1, 2].map(|last| register(&registry, last));
-    let instances = instances(&registry);
-    open(&instances, 1);
-    assert_eq!(
-        instance(&instances, 1).connections.forgotten.load(Ordering::Relaxed),
-        1,
-        "they may lead nowhere"
-    );
-    assert_eq!(spread(&instances, 20).await, [0, 0, 20, 0]);
-    for _ in 0..3 {
-        tokio::time::advance(BreakerConfig::default().pause).await;
-        let search = instances.search(&Watch::default());
-        let sent: Vec<_> = (0..20).map(|_| search.next().unwrap()).collect();
-        let (trial, others): (Vec<_>, Vec<_>) =
-            sent.into_iter().partition(|sending| last(sending.instance.addr) == 1);
-        assert_eq!((trial.len(), others.len()), (1, 19));
-        trial.into_iter().for_each(Sending::failed);
-    }
-    tokio::time::advance(BreakerConfig::default().pause).await;
-    assert_eq!(answered(&instances, Duration::ZERO, Verdict::Success).await, 1);
-    let [_, first, ..] = spread(&instances, 100).await;
-    assert!(first > 30, "it is used as before: {first}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn where_every_breaker_is_open_nothing_is_sent_and_it_is_told_until_when() {
-    let registry = Registry::default();
-    let _registered = [1, 2].map(|last| register(&registry, last));
-    let instances = instances(&registry);
-    open(&instances, 1);
-    tokio::time::advance(Duration::from_millis(300)).await;
-    open(&instances, 2);
-    let Err(SendError::Open { source, .. }) = instances.search(&Watch::default()).next() else {
-        panic!("it is sent")
-    };
-    assert_eq!(source.retry_after, Duration::from_millis(700));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_failed_at_one_instance_goes_to_another_and_only_then_to_the_same() {
-    let registry = Registry::default();
-    let _registered = [1, 2].map(|last| register(&registry, last));
-    let instances = instances(&registry);
-    let mut search = instances.search(&Watch::default());
-    let first = search.next().unwrap().instance.addr;
-    assert_eq!(search.elsewhere(first, Duration::from_secs(7)), Duration::ZERO);
-    let second = search.next().unwrap().instance.addr;
-    assert_ne!(first, second);
-    let wait = search.elsewhere(second, Duration::from_secs(7));
-    assert_eq!(wait, Duration::from_secs(7), "whoever comes back waits as long as it was told to");
-    assert!(search.next().is_ok());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_failed_goes_to_an_instance_that_there_is_then() {
-    let registry = Registry::default();
-    let mut registered = vec![register(&registry, 1), register(&registry, 2)];
-    let instances = instances(&registry);
-    let mut search = instances.search(&Watch::default());
-    let first = search.next().unwrap().instance.addr;
-    drop(registered.swap_remove(usize::from(2 - last(first))));
-    let _third = register(&registry, 3);
-    search.elsewhere(first, Duration::ZERO);
-    assert_eq!(last(search.next().unwrap().instance.addr), 3, "the other has gone meanwhile");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_full_instance_is_waited_for_before_one_that_does_not_let_us_in_is_tried() {
-    let registry = Registry::default();
-    let _registered = [1, 2].map(|last| register(&registry, last));
-    let instances = instances(&registry);
-    let place = |places: &Places| (places.left.load(Ordering::Relaxed) > 0).then_some(());
-    let found = || match instances.search(&Watch::default()).next_with(place) {
-        Ok((sending, ())) => Ok(last(sending.instance.addr)),
-        Err(Nowhere::Full(full)) => Err(full.iter().map(|instance| last(instance.addr)).collect::<Vec<_>>()),
-        Err(Nowhere::Error(error)) => panic!("{error}"),
-    };
-    let have = |number, left| instance(&instances, number).connections.left.store(left, Ordering::Relaxed);
-    have(1, 0);
-    have(2, 0);
-    let mut full = found().unwrap_err();
-    full.sort_unstable();
-    assert_eq!(full, [1, 2]);
-
-    have(2, 1);
-    assert_eq!((found(), found()), (Ok(2), Ok(2)));
-    instance(&instances, 2).away.begin();
-    assert_eq!(found(), Err(vec![1]));
-    instance(&instances, 1).away.begin();
-    assert_eq!(found(), Ok(2));
-}
-
 #[test]
 fn two_that_are_drawn_differ_and_each_comes_as_often_as_the_others() {
     let lots = Lots::new(&Random::seeded(1));
@@ -335,19 +205,4 @@ fn two_that_are_drawn_differ_and_each_comes_as_often_as_the_others() {
     }
     assert!(counts.iter().all(|count| (3_800..4_200).contains(count)), "{counts:?}");
     assert_eq!((lots.two(1), lots.two(0)), ((0, 0), (0, 0)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_let_in_does_not_go_out_when_the_breaker_has_opened_meanwhile() {
-    let registry = Registry::default();
-    let _registered = register(&registry, 1);
-    let instances = instances(&registry);
-    let search = instances.search(&Watch::default());
-    let connecting = search.next().unwrap();
-    assert!(connecting.may_go());
-    open(&instances, 1);
-    assert!(!connecting.may_go());
-    tokio::time::advance(BreakerConfig::default().pause).await;
-    let trial = search.next().unwrap();
-    assert!(trial.may_go() && !connecting.may_go());
 }

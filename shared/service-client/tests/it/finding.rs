@@ -6,13 +6,16 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::Request;
 use http_body_util::BodyExt as _;
+use resilience::State;
 use runtime::Deadline;
 use service_client::HttpClient;
 use tokio::time::Instant;
 use types::{Classify as _, ErrorClass};
 
 use crate::shop::{Body, Shop, full};
-use crate::town::{PATIENCE, Town, ip};
+use crate::town::{PATIENCE, SHOP, Town, ip};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// An instance that tells its number over gRPC.
 fn teller(town: &Town, last: u8) -> Shop {
@@ -95,6 +98,61 @@ async fn an_instance_that_is_silent_costs_one_request_a_wait_and_leaves_time_for
     assert_eq!(began.elapsed(), Duration::from_millis(500), "there is another");
     assert_eq!(told(&town, 4).await, "2222");
     assert_eq!(began.elapsed(), Duration::from_millis(500));
+}
+
+/// One instance that answers, by `teller`, and one that takes connections and says nothing, as one that was stopped does.
+fn with_one_that_hangs(teller: fn(&Town, u8) -> Shop) -> (Town, impl Sized) {
+    let town = Town::new();
+    let all = ([1, 2].map(|last| town.register(last)), town.open(1, SHOP.as_str()), teller(&town, 2));
+    (town, all)
+}
+
+/// Asks again and again, which takes no time once the first have found out who answers.
+async fn assert_at_once(ask: impl AsyncFn()) {
+    for _ in 0..4 {
+        ask().await;
+    }
+    for _ in 0..20 {
+        tokio::time::advance(SECOND).await;
+        let began = Instant::now();
+        ask().await;
+        ask().await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_hangs_costs_no_request_a_wait_once_that_is_known() {
+    let (town, _all) = with_one_that_hangs(teller);
+    assert_at_once(async || assert_eq!(told(&town, 1).await, "2")).await;
+    let (town, _all) = with_one_that_hangs(http_teller);
+    let client = town.client();
+    assert_at_once(async || assert_eq!(asked(&client).await.unwrap(), "2")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_handshake_that_fails_counts_once_whoever_has_waited_for_it() {
+    let town = Town::new();
+    let _registered = town.register(1);
+    town.streets.silence(ip(1));
+    let waiting = futures_util::future::join_all((0..10).map(|_| town.call(Deadline::within(4 * SECOND))));
+    assert!(waiting.await.iter().all(Result::is_err));
+    let _shop = teller(&town, 1);
+    assert_eq!(told(&town, 1).await, "1", "its circuit breaker is not open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_reached_because_this_process_stood_still_is_held_against_nobody() {
+    let town = Town::new();
+    let client = town.client();
+    let _registered = town.register(1);
+    town.streets.silence(ip(1));
+    let asking = futures_util::future::join_all((0..10).map(|_| asked(&client)));
+    let (asked_before, ()) = tokio::join!(asking, tokio::time::advance(10 * SECOND));
+    assert!(asked_before.iter().all(Result::is_err));
+    let [callee] = town.outbound.status().try_into().unwrap();
+    let states = callee.instances.iter().map(|instance| (instance.breaker, instance.is_away));
+    assert_eq!(states.collect::<Vec<_>>(), [(State::Closed, false)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,7 +124,7 @@ async fn so_many_requests_are_on_their_way_at_once_and_the_others_wait_for_their
     let crowd = join_all((0..600).map(|_| get(&client, "/", PATIENCE)));
     let script = async {
         let spent = get(&client, "/", Duration::from_secs(1)).await.unwrap_err();
-        assert_eq!(shop.accepted(), 500);
+        assert_eq!(shop.accepted(), 250);
         release.add_permits(600);
         spent
     };
@@ -132,7 +132,7 @@ async fn so_many_requests_are_on_their_way_at_once_and_the_others_wait_for_their
     assert!(answers.iter().all(Result::is_ok));
     assert!(matches!(spent, SendError::Spent), "{spent:?}");
     assert_eq!(spent.class(), ErrorClass::Unavailable);
-    assert_eq!(shop.accepted(), 500, "those that waited went over the same connections");
+    assert_eq!(shop.accepted(), 250, "those that waited went over the same connections");
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,9 +141,9 @@ async fn an_instance_that_is_full_is_passed_over_while_another_has_a_place() {
     let client = town.client();
     let _full = town.register(1);
     let shop = town.http(1, |_| std::future::pending().boxed());
-    let crowd = join_all((0..500).map(|_| get(&client, "/", PATIENCE)));
+    let crowd = join_all((0..250).map(|_| get(&client, "/", PATIENCE)));
     let script = async {
-        shop.until_accepted(500).await;
+        shop.until_accepted(250).await;
         let _free = town.register(2);
         town.http(2, |_| async { Response::new(full("tea")) }.boxed());
         let began = Instant::now();
@@ -164,14 +164,14 @@ async fn where_all_are_full_requests_go_to_the_instance_that_has_a_place_first()
     let _registered = [1, 2].map(|last| town.register(last));
     let busy = town.http(2, |_| std::future::pending().boxed());
     let (shop, release) = held(&town);
-    let crowd = join_all((0..1_002).map(|_| get(&client, "/", PATIENCE)));
+    let crowd = join_all((0..502).map(|_| get(&client, "/", PATIENCE)));
     let script = async {
-        shop.until_accepted(500).await;
-        busy.until_accepted(500).await;
-        release.add_permits(502);
+        shop.until_accepted(250).await;
+        busy.until_accepted(250).await;
+        release.add_permits(252);
     };
     let (answers, ()) = tokio::join!(crowd, script);
-    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 502);
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 252);
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,13 +180,13 @@ async fn so_many_requests_wait_and_one_more_is_refused_at_once() {
     let client = town.client();
     let _registered = town.register(1);
     let (shop, release) = held(&town);
-    let crowd = join_all((0..1_000).map(|_| get(&client, "/", PATIENCE)));
+    let crowd = join_all((0..750).map(|_| get(&client, "/", PATIENCE)));
     let script = async {
-        shop.until_accepted(500).await;
+        shop.until_accepted(250).await;
         let began = Instant::now();
         let refused = get(&client, "/", PATIENCE).await.unwrap_err();
         assert_eq!(began.elapsed(), Duration::ZERO);
-        release.add_permits(1_000);
+        release.add_permits(750);
         refused
     };
     let (answers, refused) = tokio::join!(crowd, script);

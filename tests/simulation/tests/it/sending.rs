@@ -108,7 +108,12 @@ fn nothing_goes_to_an_instance_whose_breaker_is_open_but_one_trial_after_each_pa
         (SECOND + 9, left(true, Some(Change::Closed))),
         (SECOND + 9, chosen(false)),
     ]));
-    assert_right(&then(&[back.clone(), (SECOND + 9, left(true, None)), (SECOND + 9, chosen(true))]));
+    let unsettled = (SECOND + 9, left(true, None));
+    assert_right(&then(&[back.clone(), unsettled.clone(), (2 * SECOND + 9, chosen(true))]));
+    assert_wrong(
+        &then(&[back.clone(), unsettled, (2 * SECOND + 8, chosen(true))]),
+        "an instance is tried before its pause is over",
+    );
     assert_wrong(
         &then(&[(SECOND + 5, chosen(false))]),
         "an instance is sent to whose circuit breaker is open",

@@ -10,7 +10,7 @@ use crate::history::{Edge, Micros};
 /// What is known of an instance's circuit breaker by what it let in.
 #[derive(Clone, Copy, Debug, Default)]
 struct Breaker {
-    /// Since when it has not been closed.
+    /// Since when it is open while it is not closed: a trial that does not close it opens it anew.
     opened: Option<Micros>,
     is_tried: bool,
 }
@@ -55,6 +55,7 @@ impl Breaker {
         match change {
             Some(Change::Opened) => self.opened = Some(at),
             Some(Change::Closed) => self.opened = None,
+            Some(Change::HalfOpened) | None if is_trial && self.opened.is_some() => self.opened = Some(at),
             Some(Change::HalfOpened) | None => {}
         }
     }
