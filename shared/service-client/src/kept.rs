@@ -24,7 +24,7 @@ pub(crate) enum Kept<B> {
 pub(crate) struct Sent<B> {
     body: Kept<B>,
     attempt: u32,
-    /// The next of what is kept.
+    /// So much of what is kept has been read.
     at: usize,
     read: u64,
 }
@@ -34,8 +34,8 @@ pub(crate) struct Sent<B> {
 pub(crate) struct Reading<B> {
     body: B,
     hint: SizeHint,
-    kept: Vec<Bytes>,
-    size: usize,
+    /// A copy: each frame by itself would keep the whole buffer that it was read into, however small it is.
+    kept: Vec<u8>,
     /// Whether all that has been read is kept.
     is_whole: bool,
     /// The attempt that reads; those before it have been given up.
@@ -54,7 +54,6 @@ impl<B: Body<Data = Bytes>> Kept<B> {
             body,
             hint,
             kept: Vec::new(),
-            size: 0,
             is_whole,
             attempt: 0,
         })))
@@ -84,14 +83,22 @@ impl<B: Body<Data = Bytes>> Kept<B> {
 
 impl<B> Reading<B> {
     fn keep(&mut self, frame: &Frame<Bytes>) {
-        let data = frame.data_ref().filter(|data| self.is_whole && self.size + data.len() <= MOST);
+        let data = frame.data_ref().filter(|data| self.is_whole && self.kept.len() + data.len() <= MOST);
         match data {
             Some(data) => {
-                self.size += data.len();
-                self.kept.push(data.clone());
+                self.make_room(self.kept.len() + data.len());
+                self.kept.extend_from_slice(data);
             }
             // It is too much, or trailers, with which no request of ours ends.
             None => (self.is_whole, self.kept) = (false, Vec::new()),
+        }
+    }
+
+    /// As a vector grows by itself, but never beyond [`MOST`].
+    fn make_room(&mut self, size: usize) {
+        if size > self.kept.capacity() {
+            let room = (self.kept.capacity() * 2).clamp(size, MOST);
+            self.kept.reserve_exact(room - self.kept.len());
         }
     }
 }
@@ -119,9 +126,9 @@ where
         if reading.attempt != sent.attempt {
             return Poll::Ready(Some(Err(GivenUp.into())));
         }
-        let frame = match reading.kept.get(sent.at) {
-            Some(kept) => Frame::data(kept.clone()),
-            None => match Pin::new(&mut reading.body).poll_frame(context) {
+        let frame = match &reading.kept[sent.at..] {
+            kept if !kept.is_empty() => Frame::data(Bytes::copy_from_slice(kept)),
+            _ => match Pin::new(&mut reading.body).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
                     reading.keep(&frame);
                     frame
@@ -131,7 +138,7 @@ where
                 Poll::Pending => return Poll::Pending,
             },
         };
-        sent.at += 1;
+        sent.at = reading.kept.len();
         sent.read += frame.data_ref().map_or(0, |data| data.len() as u64);
         Poll::Ready(Some(Ok(frame)))
     }
@@ -214,6 +221,30 @@ mod tests {
         assert!(!kept.can_be_sent());
         let announced = Kept::new(Full::new(Bytes::from(vec![7; MOST + 1])), true);
         assert!(!announced.can_be_sent(), "it is known before anything is read");
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_bounded_whatever_pieces_it_comes_in() {
+        let held = Arc::new(vec![7; 40_000]);
+        let piece = |size: usize| Bytes::from_owner(Held(Arc::clone(&held))).slice(..size);
+        let sizes = std::iter::once(40_000).chain(std::iter::repeat_n(1, MOST - 40_000));
+        let frames = sizes.map(|size| Ok::<_, Infallible>(Frame::data(piece(size))));
+        let kept = Kept::new(StreamBody::new(stream::iter(frames)), true);
+        let (first, _) = read(kept.next(), usize::MAX).await;
+        assert_eq!((first.len(), kept.can_be_sent()), (MOST, true));
+        assert_eq!(Arc::strong_count(&held), 1, "of the buffers that it came in none is held");
+        let Kept::Shared(shared) = &kept else { panic!("there is a body") };
+        assert_eq!(locked(shared).kept.capacity(), MOST);
+        assert!(read(kept.next(), 1).await.0 == first, "at the next attempt it comes in one piece");
+    }
+
+    /// A buffer that many pieces are cut from.
+    struct Held(Arc<Vec<u8>>);
+
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
     }
 
     #[tokio::test]
