@@ -2,15 +2,20 @@ mod pool;
 mod proxied;
 
 use std::fmt;
+use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use discovery::{Endpoint, Endpoints};
-use futures_util::future::select_all;
+use futures_util::TryFutureExt as _;
+use futures_util::future::{BoxFuture, select_all};
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
 use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use proto::Repeatable;
 use runtime::Deadline;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -20,9 +25,9 @@ pub use self::proxied::Proxied;
 use crate::callee::{Attempts, Callee, Came, Lane, Terms};
 use crate::dialer::Dialer;
 use crate::instances::{Instance, Instances, Nowhere, Search, Sending};
-use crate::kept::{Kept, Sent};
+use crate::outgoing::Outgoing;
 use crate::told::{self, Told};
-use crate::waiting::{Waited, wait};
+use crate::waiting::{Waited, wait, wait_for_both};
 use crate::{BoxError, CalleeStatus, ConnectError, Outcome, SendError, What, timeout};
 
 /// The edge API of a service, for whoever passes requests on to it: HTTP/1.1, a connection for each request and then
@@ -36,6 +41,8 @@ pub struct HttpClient<B> {
     /// Terms of its own, if any.
     lane: Option<Arc<Lane>>,
 }
+
+type Answer<B> = Response<Proxied<B>>;
 
 struct Shared<B> {
     callee: Callee,
@@ -89,27 +96,17 @@ where
     ///
     /// # Errors
     /// [`SendError`], whose class tells whether the request may have had an effect.
-    pub async fn send(
-        &self,
-        request: Request<B>,
-        deadline: Deadline,
-    ) -> Result<Response<Proxied<B>>, SendError> {
+    pub async fn send(&self, request: Request<B>, deadline: Deadline) -> Result<Answer<B>, SendError> {
         let shared = &*self.shared;
         let uri = request.uri().clone();
         let lane = self.lane.as_deref().unwrap_or_else(|| shared.callee.lane(uri.path()));
         let deadline = lane.within(deadline);
         let repeatable = repeatable(&request);
         let mut attempts = shared.callee.begin((lane, uri.path()), deadline, repeatable).await?;
-        let (head, body) = shared.addressed(request).into_parts();
-        let body = Kept::new(body, attempts.may_go_on());
+        let outgoing = Outgoing::new(shared.addressed(request), deadline, false, attempts.may_go_on());
         let mut search = shared.instances.search(&attempts.watch);
-        loop {
-            let request = Request::from_parts(head.clone(), body.next());
-            let came = shared.attempt(request, deadline, &mut search, &mut attempts).await;
-            if let Some(outcome) = attempts.after(came, body.can_be_sent()).await {
-                return outcome;
-            }
-        }
+        let came = shared.exchange(&outgoing, &mut search, &mut attempts).await;
+        attempts.settled(came)
     }
 }
 
@@ -144,63 +141,114 @@ where
         request
     }
 
-    /// Sends it once.
-    async fn attempt(
+    /// Sends it, as often as it may be, until there is an outcome.
+    async fn exchange(
         &self,
-        mut request: Request<Sent<B>>,
-        deadline: Deadline,
+        outgoing: &Outgoing<B>,
         search: &mut Search<'_, Pool<B>>,
         attempts: &mut Attempts<'_>,
-    ) -> Came<Response<Proxied<B>>> {
-        let mut tries = 1;
+    ) -> Came<Answer<B>> {
         loop {
-            let (sending, mut lease) = match self.lease(search, deadline).await {
-                Ok(leased) => leased,
-                Err(error) => return Came::Failure(error),
+            let came = match self.attempt(outgoing, search, attempts).await {
+                ControlFlow::Continue(came) => came,
+                ControlFlow::Break(came) => return came,
             };
-            if let Err(spent) = timeout::write_http(request.headers_mut(), deadline) {
-                return Came::Failure(spent);
+            if let Some(came) = attempts.after(came, outgoing.body.can_be_sent()).await {
+                return came;
             }
-            attempts.sent(sending.instance.addr, deadline);
-            let may_leave = || search.has_others() && attempts.may_leave();
-            let waited = wait(lease.send(request), deadline, &sending, may_leave).await;
+        }
+    }
+
+    /// The same, for an attempt within which it goes on.
+    fn exchange_again<'a>(
+        &'a self,
+        outgoing: &'a Outgoing<B>,
+        search: &'a mut Search<'_, Pool<B>>,
+        attempts: &'a mut Attempts<'_>,
+    ) -> BoxFuture<'a, Came<Answer<B>>> {
+        Box::pin(self.exchange(outgoing, search, attempts))
+    }
+
+    /// Sends it once, and elsewhere too if the instance says nothing; what comes of that is the end.
+    async fn attempt(
+        &self,
+        outgoing: &Outgoing<B>,
+        search: &mut Search<'_, Pool<B>>,
+        attempts: &mut Attempts<'_>,
+    ) -> ControlFlow<Came<Answer<B>>, Came<Answer<B>>> {
+        let (mut request, mut tries, deadline) = (outgoing.next(), 1, outgoing.deadline);
+        loop {
+            let leased = self.lease(search, deadline).await;
+            let written = timeout::write_http(request.headers_mut(), deadline);
+            let (sending, mut lease) = match (leased, written) {
+                (Ok(leased), Ok(())) => leased,
+                (Err(error), _) | (_, Err(error)) => return ControlFlow::Continue(Came::Failure(error)),
+            };
             let addr = sending.instance.addr;
-            match waited {
-                Waited::For(Ok(response)) => {
-                    let Told { verdict, refusal, is_error } =
-                        told::by_http(response.status(), response.headers());
-                    sending.answered(verdict);
-                    let answer = response.map(|body| Proxied::new(body, lease));
-                    return match refusal {
-                        Some(refusal) => Came::Refusal(answer, search.after_refusal(addr, refusal)),
-                        None if is_error => Came::Error(answer),
-                        None => Came::Answer(answer),
-                    };
-                }
+            attempts.sent(addr, deadline);
+            let mut answer = pin!(lease.send(request));
+            let may_leave = || outgoing.body.is_sent() && search.has_well_other(addr) && attempts.may_leave();
+            let waited = match wait(answer.as_mut(), deadline, &sending, may_leave).await {
                 Waited::For(Err(mut failed)) => match failed.take_message() {
                     Some(unsent) if tries < MOST_TRIES => {
                         attempts.watch.tell(|| What::Came(Outcome::Undone));
                         (request, tries) = (unsent, tries + 1);
+                        continue;
                     }
-                    Some(_) => return Came::Failure(SendError::Unsent(failed.into_error())),
-                    None => {
-                        let error = self.dialer.broken(failed.into_error());
-                        search.elsewhere(addr, Duration::ZERO);
-                        sending.broken(&error);
-                        return Came::Failure(error);
+                    Some(_) => {
+                        return ControlFlow::Continue(Came::Failure(SendError::Unsent(failed.into_error())));
                     }
+                    None => Waited::For(Err(failed.into_error())),
                 },
+                Waited::For(Ok(response)) => Waited::For(Ok(response)),
+                Waited::TooLong => Waited::TooLong,
                 Waited::InVain => {
-                    search.left(sending);
-                    return Came::Failure(SendError::Silent);
+                    let others_answer = search.others_answer(&sending);
+                    search.elsewhere(addr, Duration::ZERO);
+                    attempts.left();
+                    let others = self.exchange_again(outgoing, search, attempts);
+                    let first = |waited| self.came(waited, sending, lease, outgoing, others_answer);
+                    let answer = pin!(answer.map_err(TrySendError::into_error));
+                    return ControlFlow::Break(wait_for_both(answer, others, deadline, first).await);
                 }
-                Waited::TooLong => {
-                    if sending.instance.heard.nothing_since(sending.began()) {
-                        sending.instance.connections.give_up_since(sending.began());
-                    }
-                    sending.late();
-                    return Came::Failure(SendError::Late);
+            };
+            return ControlFlow::Continue(
+                search.after(addr, self.came(waited, sending, lease, outgoing, true)),
+            );
+        }
+    }
+
+    /// What came of waiting for an answer, which is noted of the instance.
+    fn came(
+        &self,
+        waited: Waited<hyper::Result<Response<Incoming>>>,
+        sending: Sending<Pool<B>>,
+        lease: Lease<B>,
+        outgoing: &Outgoing<B>,
+        others_answer: bool,
+    ) -> Came<Answer<B>> {
+        match waited {
+            Waited::For(Ok(response)) => {
+                let Told { verdict, refusal, is_error } =
+                    told::by_http(response.status(), response.headers());
+                sending.answered(verdict);
+                Came::answer(response.map(|body| Proxied::new(body, lease)), refusal, is_error)
+            }
+            Waited::For(Err(error)) => {
+                let error = self.dialer.broken(error);
+                sending.broken(&error);
+                Came::Failure(error)
+            }
+            Waited::InVain => {
+                sending.left(others_answer);
+                Came::Failure(SendError::Silent)
+            }
+            Waited::TooLong => {
+                if sending.is_silent() {
+                    sending.instance.connections.give_up_since(sending.began());
                 }
+                sending.late(outgoing.body.is_sent());
+                Came::Failure(SendError::Late)
             }
         }
     }

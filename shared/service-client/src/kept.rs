@@ -27,6 +27,8 @@ pub(crate) struct Sent<B> {
     /// So much of what is kept has been read.
     at: usize,
     read: u64,
+    /// Whether there is no more of it.
+    is_all: bool,
 }
 
 /// A body and what is kept of it.
@@ -38,8 +40,10 @@ pub(crate) struct Reading<B> {
     kept: Vec<u8>,
     /// Whether all that has been read is kept.
     is_whole: bool,
-    /// The attempt that reads; those before it have been given up.
+    /// The attempt that reads; those before it have been given up, unless they have read all.
     attempt: u32,
+    /// Whether that one has.
+    is_sent: bool,
 }
 
 impl<B: Body<Data = Bytes>> Kept<B> {
@@ -56,20 +60,29 @@ impl<B: Body<Data = Bytes>> Kept<B> {
             kept: Vec::new(),
             is_whole,
             attempt: 0,
+            is_sent: false,
         })))
     }
 
-    /// The whole body, for the next attempt. Whoever has read of it before gets no more.
+    /// The whole body, for the next attempt. Whoever has read of it before and is not at its end gets no more.
     pub(crate) fn next(&self) -> Sent<B> {
         let (body, attempt) = match self {
             Self::Empty => (Self::Empty, 0),
             Self::Shared(shared) => {
                 let mut reading = locked(shared);
-                reading.attempt += 1;
+                (reading.attempt, reading.is_sent) = (reading.attempt + 1, false);
                 (Self::Shared(Arc::clone(shared)), reading.attempt)
             }
         };
-        Sent { body, attempt, at: 0, read: 0 }
+        Sent { body, attempt, at: 0, read: 0, is_all: false }
+    }
+
+    /// Whether the last attempt has read all of it.
+    pub(crate) fn is_sent(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Shared(shared) => locked(shared).is_sent,
+        }
     }
 
     /// Whether all of it is still there.
@@ -123,6 +136,9 @@ where
         let sent = self.get_mut();
         let Kept::Shared(shared) = &sent.body else { return Poll::Ready(None) };
         let mut reading = locked(shared);
+        if sent.is_all {
+            return Poll::Ready(None);
+        }
         if reading.attempt != sent.attempt {
             return Poll::Ready(Some(Err(GivenUp.into())));
         }
@@ -134,19 +150,24 @@ where
                     frame
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(None) => {
+                    (sent.is_all, reading.is_sent) = (true, true);
+                    return Poll::Ready(None);
+                }
                 Poll::Pending => return Poll::Pending,
             },
         };
         sent.at = reading.kept.len();
         sent.read += frame.data_ref().map_or(0, |data| data.len() as u64);
+        sent.is_all = reading.body.is_end_stream();
+        reading.is_sent = sent.is_all;
         Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
         let Kept::Shared(shared) = &self.body else { return true };
         let reading = locked(shared);
-        self.at >= reading.kept.len() && reading.body.is_end_stream()
+        self.is_all || (self.at >= reading.kept.len() && reading.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -206,9 +227,15 @@ mod tests {
     async fn an_attempt_that_was_given_up_reads_no_more() {
         let kept = of(&[b"one ", b"two"]);
         let (_, mut first) = read(kept.next(), 1).await;
+        assert!(!kept.is_sent());
         let second = kept.next();
         assert_eq!(first.frame().await.unwrap().unwrap_err().to_string(), "the request is sent elsewhere");
-        assert_eq!(read(second, 9).await.0, b"one two");
+        let (all, mut second) = read(second, 9).await;
+        assert_eq!((&all[..], kept.is_sent()), (&b"one two"[..], true));
+        let third = kept.next();
+        assert!(!kept.is_sent() && second.is_end_stream());
+        assert!(second.frame().await.is_none(), "of what has all of it nothing is taken");
+        assert_eq!(read(third, 9).await.0, b"one two");
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ mod request;
 mod channel;
 mod http_client;
 mod instances;
+mod outgoing;
 mod kept;
 mod dialer;
 mod waiting;

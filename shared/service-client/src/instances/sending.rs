@@ -81,9 +81,9 @@ impl<C: Connections> Sending<C> {
         self.leave(Verdict::Failure);
     }
 
-    /// Notes that an answer was not waited for, because none came for long. Where nobody else answers either, that is
+    /// Notes that an answer was not waited for, because none came for long and another instance gave one. Where nobody else answers either, that is
     /// nothing against this instance: they may all wait for the same.
-    pub(super) fn left(self, others_answer: bool) {
+    pub(crate) fn left(self, others_answer: bool) {
         if others_answer {
             return self.failed();
         }
@@ -97,12 +97,19 @@ impl<C: Connections> Sending<C> {
         }
     }
 
-    /// Notes that the deadline passed: whoever gave the instance no time for an answer cannot blame it.
-    pub(crate) fn late(self) {
+    /// Whether nobody has heard anything of the instance since it has had the request.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.instance.heard.nothing_since(self.began)
+    }
+
+    /// Notes that the deadline passed. Whoever gave the instance no time for an answer, or did not give it all of the
+    /// request, cannot blame it; and what takes one too long that answers others, another may keep waiting that it asks.
+    pub(crate) fn late(self, is_sent: bool) {
         /// What takes this long is felt by whoever waits for it.
         const FAIR: Duration = Duration::from_secs(1);
-        if self.began.elapsed() >= FAIR {
-            self.failed();
+        if is_sent && self.began.elapsed() >= FAIR {
+            let is_to_blame = self.is_silent();
+            self.left(is_to_blame);
         }
     }
 
