@@ -178,7 +178,7 @@ impl Shared {
     ) -> Came<Response<Answered>> {
         match waited {
             Waited::For(Ok(response)) => {
-                let Told { verdict, refusal, is_error } = told::by_grpc(response.headers());
+                let Told { verdict, refusal, is_error } = told::by_grpc(response.status(), response.headers());
                 sending.answered(verdict);
                 let until = outgoing.whole.then_some(outgoing.deadline);
                 Came::answer(response.map(|body| Answered::new(body, until, taken)), refusal, is_error)

@@ -230,7 +230,7 @@ where
         match waited {
             Waited::For(Ok(response)) => {
                 let Told { verdict, refusal, is_error } =
-                    told::by_http(response.status(), response.headers());
+                    told::by_http(response.status(), response.headers(), self.dialer.clock());
                 sending.answered(verdict);
                 Came::answer(response.map(|body| Proxied::new(body, lease)), refusal, is_error)
             }
