@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
@@ -257,19 +257,17 @@ impl Inbound {
         extensions.insert(deadline);
         extensions.insert(work);
         extensions.insert(route);
-        let handled = service_client::watch_calls(stack.contain(router.clone().call(request)));
-        match deadline.bound(handled).await {
-            Ok((handled, others_failed)) => handled.map(|Ok(mut response)| {
-                if others_failed {
-                    service_client::forbid_retry(response.headers_mut());
-                }
-                response
-            }),
-            Err(_elapsed) => Err(Problem::new(
-                ErrorClass::Unknown,
-                "the deadline passed while the request was being worked on; it may have taken effect",
-            )),
+        let handled = deadline.bound(stack.contain(router.clone().call(request)));
+        let (handled, others_failed) = service_client::watch_calls(handled).await;
+        let Ok(mut response) = handled.unwrap_or_else(|_elapsed| {
+            let detail =
+                "the deadline passed while the request was being worked on; it may have taken effect";
+            Ok(Ok(Problem::new(ErrorClass::Unknown, detail).into_response()))
+        })?;
+        if others_failed {
+            service_client::forbid_retry(response.headers_mut());
         }
+        Ok(response)
     }
 }
 

@@ -32,7 +32,8 @@ pub fn forbid_retry(headers: &mut HeaderMap) {
     headers.insert(HEADER, NEVER);
 }
 
-pub(crate) fn forbids_retry(headers: &HeaderMap) -> bool {
+/// Whether whoever gets an answer with `headers` must not try again.
+pub fn forbids_retry(headers: &HeaderMap) -> bool {
     headers.get(HEADER) == Some(&NEVER)
 }
 

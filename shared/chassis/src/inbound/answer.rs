@@ -113,7 +113,11 @@ fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response)
             response
         }
         Kind::Grpc => {
+            let is_passed_on = service_client::forbids_retry(response.headers());
             let mut response = problem.grpc_status().into_http();
+            if is_passed_on {
+                service_client::forbid_retry(response.headers_mut());
+            }
             // Whoever sends what is no call at all does not read gRPC's statuses.
             if [StatusCode::METHOD_NOT_ALLOWED, StatusCode::UNSUPPORTED_MEDIA_TYPE]
                 .contains(&problem.status())
