@@ -46,7 +46,8 @@ struct Shared {
     callee: Callee,
     dialer: Dialer,
     authority: Authority,
-    instances: Instances<Line>,
+    /// By the set of a lane.
+    instances: Vec<Instances<Line>>,
 }
 
 /// A connection that ends again and again before a request gets onto it is not tried for ever.
@@ -57,12 +58,13 @@ impl Channel {
         let authority = Authority::try_from(dialer.service.as_str()).expect("a service's name is a host's");
         let (service, random) = (&dialer.service, dialer.random());
         let address = |endpoint: &Endpoint| endpoint.grpc;
-        let instances = Instances::new(service, endpoints, address, callee.breaker(), random);
+        let set = |breaker| Instances::new(service, endpoints.clone(), address, breaker, random);
+        let instances = callee.breakers().into_iter().map(set).collect();
         Self(Arc::new(Shared { callee, dialer, authority, instances }))
     }
 
-    pub(crate) fn status(&self) -> CalleeStatus {
-        self.0.callee.status(self.0.instances.status())
+    pub(crate) fn status(&self) -> Vec<CalleeStatus> {
+        self.0.callee.status(self.0.instances.iter().map(Instances::status))
     }
 }
 
@@ -74,14 +76,14 @@ impl Shared {
         }
         let uri = request.uri().clone();
         let path = uri.path();
-        let lane = self.callee.lane(path);
+        let lane = self.callee.lanes.of(path);
         let deadline = lane.within(deadline);
         // Whoever listens to a stream begins again by itself when that ends, and so when it does not begin.
         let repeatable = if whole { Repeatable::of_method(path) } else { Repeatable::No };
         self.address(&mut request);
         let mut attempts = self.callee.begin((lane, path), deadline, repeatable).await?;
         let outgoing = Outgoing::new(request, deadline, whole, whole && attempts.may_go_on());
-        let mut search = self.instances.search(&attempts.watch);
+        let mut search = self.instances[lane.set].search(&attempts.watch);
         let came = self.exchange(&outgoing, &mut search, &mut attempts).await;
         attempts.settled(came)
     }
@@ -178,7 +180,8 @@ impl Shared {
     ) -> Came<Response<Answered>> {
         match waited {
             Waited::For(Ok(response)) => {
-                let Told { verdict, refusal, is_error } = told::by_grpc(response.status(), response.headers());
+                let Told { verdict, refusal, is_error } =
+                    told::by_grpc(response.status(), response.headers());
                 sending.answered(verdict);
                 let until = outgoing.whole.then_some(outgoing.deadline);
                 Came::answer(response.map(|body| Answered::new(body, until, taken)), refusal, is_error)

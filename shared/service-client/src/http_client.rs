@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use self::pool::{Connection, Lease, Pool, Turn};
 pub use self::proxied::Proxied;
-use crate::callee::{Attempts, Callee, Came, Lane, Terms};
+use crate::callee::{Attempts, Callee, Came, Lane, Lanes, OwnTerms};
 use crate::dialer::Dialer;
 use crate::instances::{Instance, Instances, Nowhere, Search, Sending};
 use crate::outgoing::Outgoing;
@@ -34,12 +34,12 @@ use crate::{BoxError, CalleeStatus, ConnectError, Outcome, SendError, What, time
 /// for the next one. Bodies stream both ways; of a request, as much is kept as it takes to send a small one again.
 /// Clones share its connections.
 ///
-/// What may have had an effect is sent again where HTTP calls its method idempotent (RFC 9110, section 9.2.2) or the
-/// request has an `Idempotency-Key`.
+/// What may have had an effect is sent again where HTTP calls its method idempotent (RFC 9110, section 9.2.2), or where the
+/// request has an `Idempotency-Key` and the callee keeps those.
 pub struct HttpClient<B> {
     shared: Arc<Shared<B>>,
-    /// Terms of its own, if any.
-    lane: Option<Arc<Lane>>,
+    /// On terms of its own, if any.
+    own: Option<Arc<Lanes>>,
 }
 
 type Answer<B> = Response<Proxied<B>>;
@@ -48,7 +48,8 @@ struct Shared<B> {
     callee: Callee,
     dialer: Dialer,
     host: HeaderValue,
-    instances: Instances<Pool<B>>,
+    /// By the set of a lane.
+    instances: Vec<Instances<Pool<B>>>,
     waiting: Semaphore,
 }
 
@@ -65,24 +66,20 @@ impl<B> HttpClient<B> {
         let service = &dialer.service;
         let host = HeaderValue::from_str(service.as_str()).expect("a service's name is a header value");
         let address = |endpoint: &Endpoint| endpoint.http;
-        let instances = Instances::new(service, endpoints, address, callee.breaker(), dialer.random());
+        let set = |breaker| Instances::new(service, endpoints.clone(), address, breaker, dialer.random());
+        let instances = callee.breakers().into_iter().map(set).collect();
         let waiting = Semaphore::new(MOST_WAITING);
-        Self { shared: Arc::new(Shared { callee, dialer, host, instances, waiting }), lane: None }
+        Self { shared: Arc::new(Shared { callee, dialer, host, instances, waiting }), own: None }
     }
 
-    pub(crate) fn status(&self) -> CalleeStatus {
-        self.shared.callee.status(self.shared.instances.status())
+    pub(crate) fn status(&self) -> Vec<CalleeStatus> {
+        self.shared.callee.status(self.shared.instances.iter().map(Instances::status))
     }
 
-    /// The terms of requests that have none of their own.
-    pub fn terms(&self) -> Terms {
-        self.shared.callee.usual()
-    }
-
-    /// The same, for requests on `terms` of their own, with a bulkhead of their own.
+    /// The same, for requests whose paths begin with `path`, on terms of their `own`.
     #[must_use]
-    pub fn on(&self, terms: Terms) -> Self {
-        Self { lane: Some(Arc::new(Lane::new(terms))), ..self.clone() }
+    pub fn on(&self, path: &str, own: &OwnTerms) -> Self {
+        Self { own: Some(self.shared.callee.on(path, own)), ..self.clone() }
     }
 }
 
@@ -99,22 +96,22 @@ where
     pub async fn send(&self, request: Request<B>, deadline: Deadline) -> Result<Answer<B>, SendError> {
         let shared = &*self.shared;
         let uri = request.uri().clone();
-        let lane = self.lane.as_deref().unwrap_or_else(|| shared.callee.lane(uri.path()));
+        let lane = self.own.as_deref().unwrap_or(&shared.callee.lanes).of(uri.path());
         let deadline = lane.within(deadline);
-        let repeatable = repeatable(&request);
+        let repeatable = repeatable(&request, lane);
         let mut attempts = shared.callee.begin((lane, uri.path()), deadline, repeatable).await?;
         let outgoing = Outgoing::new(shared.addressed(request), deadline, false, attempts.may_go_on());
-        let mut search = shared.instances.search(&attempts.watch);
+        let mut search = shared.instances[lane.set].search(&attempts.watch);
         let came = shared.exchange(&outgoing, &mut search, &mut attempts).await;
         attempts.settled(came)
     }
 }
 
-fn repeatable<B>(request: &Request<B>) -> Repeatable {
+fn repeatable<B>(request: &Request<B>, lane: &Lane) -> Repeatable {
     match request.method() {
         method if method.is_safe() => Repeatable::WithoutEffect,
         method if method.is_idempotent() => Repeatable::Idempotent,
-        _ if request.headers().contains_key(IDEMPOTENCY_KEY) => Repeatable::Idempotent,
+        _ if lane.is_keyed() && request.headers().contains_key(IDEMPOTENCY_KEY) => Repeatable::Idempotent,
         _ => Repeatable::No,
     }
 }
@@ -318,7 +315,7 @@ where
 
 impl<B> Clone for HttpClient<B> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), lane: self.lane.clone() }
+        Self { shared: Arc::clone(&self.shared), own: self.own.clone() }
     }
 }
 

@@ -30,7 +30,7 @@ pub mod measuring;
 
 use std::error::Error;
 
-pub use callee::{CalleeConfig, Callees, Terms};
+pub use callee::{CalleeConfig, Callees, OwnTerms, Terms};
 pub use channel::{Answered, Channel};
 pub use dialer::ConnectError;
 pub use error::{CallError, SendError};

@@ -25,7 +25,7 @@ struct Shared {
     way: Way,
     channels: Mutex<BTreeMap<ServiceName, Channel>>,
     /// Each tells how a callee is. There are as many as the code takes.
-    callees: Mutex<Vec<Box<dyn Fn() -> CalleeStatus + Send>>>,
+    callees: Mutex<Vec<Box<dyn Fn() -> Vec<CalleeStatus> + Send>>>,
     closing: CancellationToken,
 }
 
@@ -41,7 +41,7 @@ struct Way {
     watcher: Watcher,
 }
 
-/// How the way to another service is.
+/// How the way to another service is. What has breakers of its own there is told by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CalleeStatus {
     /// Who is called.
@@ -124,7 +124,7 @@ impl Outbound {
 
     /// How the way to each other service is, as far as any is called.
     pub fn status(&self) -> Vec<CalleeStatus> {
-        self.callees().iter().map(|callee| callee()).collect()
+        self.callees().iter().flat_map(|callee| callee()).collect()
     }
 
     /// Ends every connection, and makes no more. What is still on its way is cut.
@@ -138,7 +138,7 @@ impl Outbound {
         Callee::new((service, protocol), &config, &env.random, metrics.callee(service), watcher)
     }
 
-    fn callees(&self) -> MutexGuard<'_, Vec<Box<dyn Fn() -> CalleeStatus + Send>>> {
+    fn callees(&self) -> MutexGuard<'_, Vec<Box<dyn Fn() -> Vec<CalleeStatus> + Send>>> {
         self.0.callees.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use runtime::Deadline;
-use service_client::{HttpClient, SendError, Terms, forbid_retry};
+use service_client::{HttpClient, OwnTerms, SendError, forbid_retry};
 use tokio::time::{Instant, sleep};
 use tonic::Status;
 use types::{Classify as _, ErrorClass};
@@ -129,16 +129,23 @@ async fn what_may_have_happened_is_sent_again_where_that_does_no_harm_and_to_ano
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_with_an_idempotency_key_may_be_repeated_whatever_its_method() {
-    let (town, notes) = (Town::new(), Notes::default());
-    let _registered = [1, 2].map(|last| town.register(last));
-    let shops = serve_two(&town, &notes, Does::Hang);
-    let client = town.client();
-    let request = Request::post("/orders").header("idempotency-key", "7").body(full("milk")).unwrap();
-    let sent = client.send(request, Deadline::within(PATIENCE));
-    let (answer, ()) = tokio::join!(sent, cut_the_first(&shops, &notes));
-    assert_eq!(answer.unwrap().status(), StatusCode::OK);
-    assert_eq!(notes.take().into_iter().map(|(_, body)| body).collect::<Vec<_>>(), ["milk", "milk"]);
+async fn a_request_with_an_idempotency_key_is_repeated_where_keys_are_kept_and_nowhere_else() {
+    for keyed in [true, false] {
+        let (town, notes) = (Town::new(), Notes::default());
+        let _registered = [1, 2].map(|last| town.register(last));
+        let shops = serve_two(&town, &notes, Does::Hang);
+        let client = town.client().on("/orders", &OwnTerms { keyed, ..OwnTerms::default() });
+        let request = Request::post("/orders").header("idempotency-key", "7").body(full("milk")).unwrap();
+        let sent = client.send(request, Deadline::within(PATIENCE));
+        let (answer, ()) = tokio::join!(sent, cut_the_first(&shops, &notes));
+        let outcome = answer.map(|answer| answer.status()).map_err(|error| error.class());
+        let bodies: Vec<_> = notes.take().into_iter().map(|(_, body)| body).collect();
+        if keyed {
+            assert_eq!((outcome, &bodies[..]), (Ok(StatusCode::OK), &["milk", "milk"].map(Bytes::from)[..]));
+        } else {
+            assert_eq!((outcome, bodies.len()), (Err(ErrorClass::Unknown), 1));
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +219,7 @@ async fn nothing_is_sent_more_often_than_its_terms_say() {
     instances.sort_unstable();
     instances.dedup();
     assert_eq!(instances.len(), 3, "each time another instance");
-    let once = client.on(Terms { attempts: 1, ..Terms::default() });
+    let once = client.on("/", &OwnTerms { attempts: Some(1), ..OwnTerms::default() });
     assert_eq!(send(&once, Method::GET, "").await.unwrap(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(notes.count(), 1);
 }
