@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use resilience::{BulkheadError, Open};
 use tonic::Status;
@@ -98,6 +99,13 @@ impl Classify for SendError {
             Self::Body(_) => ErrorClass::Invalid,
         }
     }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Open { source, .. } => source.retry_after(),
+            _ => None,
+        }
+    }
 }
 
 /// The status by which a caller of gRPC is told.
@@ -145,6 +153,10 @@ impl Classify for CallError {
     fn class(&self) -> ErrorClass {
         self.class
     }
+
+    fn retry_after(&self) -> Option<Duration> {
+        proto::status::retry_after(&self.status)
+    }
 }
 
 impl Error for CallError {
@@ -164,5 +176,23 @@ impl fmt::Display for CallError {
 impl fmt::Debug for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallError").field("class", &self.class).field("status", &self.status).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_calls_is_told_when_an_instance_is_tried_again() {
+        let minute = Duration::from_secs(60);
+        let open = SendError::Open {
+            service: ServiceName::new("user-service"),
+            source: Open { retry_after: minute },
+        };
+        let told = CallError::from(Status::from(open));
+        assert_eq!((told.class(), told.retry_after()), (ErrorClass::Unavailable, Some(minute)));
+        let nobody = CallError::from(Status::from(SendError::Nobody(ServiceName::new("user-service"))));
+        assert_eq!((nobody.class(), nobody.retry_after()), (ErrorClass::Unavailable, None));
     }
 }
