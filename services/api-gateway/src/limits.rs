@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
 use chassis::{Configure, Problem, Settings};
-use resilience::{Entered, KeyedBulkhead, KeyedLimiter, Quota, RetryAfter};
+use resilience::{Entered, KeyedBulkhead, KeyedLimiter, Quota};
 use runtime::Random;
 use types::{ErrorClass, Network, UserId};
 
