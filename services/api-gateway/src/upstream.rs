@@ -110,6 +110,7 @@ impl http_body::Body for Flowing {
             return Poll::Ready(frame.map(|frame| frame.map_err(|error| flowing.broken(error))));
         }
         ready!(flowing.paused.get_or_insert_with(|| Box::pin(sleep(PAUSE))).as_mut().poll(cx));
+        flowing.body.give_up();
         Poll::Ready(Some(Err(flowing.broken(Paused))))
     }
 

@@ -182,9 +182,10 @@ impl Shared {
             Waited::For(Ok(response)) => {
                 let Told { verdict, refusal, is_error } =
                     told::by_grpc(response.status(), response.headers());
-                sending.answered(verdict);
+                let answering = sending.answered(verdict);
                 let until = outgoing.whole.then_some(outgoing.deadline);
-                Came::answer(response.map(|body| Answered::new(body, until, taken)), refusal, is_error)
+                let answer = response.map(|body| Answered::new(body, until, taken, answering));
+                Came::answer(answer, refusal, is_error)
             }
             Waited::For(Err(error)) => {
                 sending.instance.connections.give_up(&taken);

@@ -228,8 +228,9 @@ where
             Waited::For(Ok(response)) => {
                 let Told { verdict, refusal, is_error } =
                     told::by_http(response.status(), response.headers(), self.dialer.clock());
-                sending.answered(verdict);
-                Came::answer(response.map(|body| Proxied::new(body, lease)), refusal, is_error)
+                let answering = sending.answered(verdict);
+                let answer = response.map(|body| Proxied::new(body, lease, answering));
+                Came::answer(answer, refusal, is_error)
             }
             Waited::For(Err(error)) => {
                 let error = self.dialer.broken(error);

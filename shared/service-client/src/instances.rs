@@ -27,7 +27,7 @@ use types::ServiceName;
 use self::away::Away;
 use self::load::Load;
 pub(crate) use self::search::{Nowhere, Search};
-pub(crate) use self::sending::Sending;
+pub(crate) use self::sending::{Answering, FAIR, Sending};
 use crate::heard::Heard;
 use crate::witness::Watch;
 
