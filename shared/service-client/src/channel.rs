@@ -54,7 +54,7 @@ struct Shared {
 const MOST_TRIES: usize = 3;
 
 impl Channel {
-    pub(crate) fn new(callee: Callee, dialer: Dialer, endpoints: watch::Receiver<Endpoints>) -> Self {
+    pub(crate) fn new(callee: Callee, dialer: Dialer, endpoints: &watch::Receiver<Endpoints>) -> Self {
         let authority = Authority::try_from(dialer.service.as_str()).expect("a service's name is a host's");
         let (service, random) = (&dialer.service, dialer.random());
         let address = |endpoint: &Endpoint| endpoint.grpc;
@@ -146,7 +146,9 @@ impl Shared {
                     }
                     Some(_) => {
                         sending.instance.connections.give_up(&taken);
-                        return ControlFlow::Continue(Came::Failure(SendError::Unsent(failed.into_error())));
+                        sending.failed();
+                        let unsent = Came::Failure(SendError::Unsent(failed.into_error()));
+                        return ControlFlow::Continue(search.after(addr, unsent));
                     }
                     None => Waited::For(Err(failed.into_error())),
                 },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resilience::{BulkheadError, Open};
+use service_auth::TlsError;
 use tonic::Status;
 use types::{Classify, ErrorClass, FieldError, ServiceName};
 
@@ -40,7 +41,8 @@ pub enum SendError {
     /// Each connection ended before the request was sent.
     #[error("no connection lasted until the request was sent")]
     Unsent(#[source] hyper::Error),
-    /// The callee said that it has not begun with the request, as it does when it takes its leave.
+    /// The callee said that it has not begun with the request, as it does when it takes its leave or does not believe
+    /// whoever calls.
     #[error("the callee did not take up the request")]
     Refused(#[source] hyper::Error),
     /// The deadline passed before the answer.
@@ -78,7 +80,7 @@ impl SendError {
             error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
         });
         match () {
-            () if is_refused => Self::Refused(error),
+            () if is_refused || TlsError::is_refusal(&error) => Self::Refused(error),
             () if error.is_user() => Self::Body(error),
             () => Self::Lost(error),
         }

@@ -62,7 +62,7 @@ const MOST_WAITING: usize = 500;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 impl<B> HttpClient<B> {
-    pub(crate) fn new(callee: Callee, dialer: Dialer, endpoints: watch::Receiver<Endpoints>) -> Self {
+    pub(crate) fn new(callee: Callee, dialer: Dialer, endpoints: &watch::Receiver<Endpoints>) -> Self {
         let service = &dialer.service;
         let host = HeaderValue::from_str(service.as_str()).expect("a service's name is a header value");
         let address = |endpoint: &Endpoint| endpoint.http;
@@ -193,7 +193,9 @@ where
                         continue;
                     }
                     Some(_) => {
-                        return ControlFlow::Continue(Came::Failure(SendError::Unsent(failed.into_error())));
+                        sending.failed();
+                        let unsent = Came::Failure(SendError::Unsent(failed.into_error()));
+                        return ControlFlow::Continue(search.after(addr, unsent));
                     }
                     None => Waited::For(Err(failed.into_error())),
                 },

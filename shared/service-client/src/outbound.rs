@@ -21,11 +21,13 @@ use crate::{Channel, HttpClient, InstanceStatus, Witness};
 #[derive(Clone)]
 pub struct Outbound(Arc<Shared>);
 
+type Told = Box<dyn Fn() -> Vec<CalleeStatus> + Send>;
+
 struct Shared {
     way: Way,
     channels: Mutex<BTreeMap<ServiceName, Channel>>,
     /// Each tells how a callee is. There are as many as the code takes.
-    callees: Mutex<Vec<Box<dyn Fn() -> Vec<CalleeStatus> + Send>>>,
+    callees: Mutex<Vec<Told>>,
     closing: CancellationToken,
 }
 
@@ -103,7 +105,7 @@ impl Outbound {
             return channel.clone();
         }
         let endpoints = self.0.way.discovery.watch(service);
-        let channel = Channel::new(self.callee(service, "grpc"), self.dialer(service), endpoints);
+        let channel = Channel::new(self.callee(service, "grpc"), self.dialer(service), &endpoints);
         channels.insert(service.clone(), channel.clone());
         let told = channel.clone();
         self.callees().push(Box::new(move || told.status()));
@@ -116,7 +118,7 @@ impl Outbound {
         B: Body<Data = Bytes> + Send + 'static,
     {
         let endpoints = self.0.way.discovery.watch(service);
-        let client = HttpClient::new(self.callee(service, "http"), self.dialer(service), endpoints);
+        let client = HttpClient::new(self.callee(service, "http"), self.dialer(service), &endpoints);
         let told = client.clone();
         self.callees().push(Box::new(move || told.status()));
         client
@@ -138,7 +140,7 @@ impl Outbound {
         Callee::new((service, protocol), &config, &env.random, metrics.callee(service), watcher)
     }
 
-    fn callees(&self) -> MutexGuard<'_, Vec<Box<dyn Fn() -> Vec<CalleeStatus> + Send>>> {
+    fn callees(&self) -> MutexGuard<'_, Vec<Told>> {
         self.0.callees.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use types::{Classify as _, ErrorClass};
 
 use crate::shop::full;
-use crate::town::{PATIENCE, SHOP, Town};
+use crate::town::{PATIENCE, SHOP, Town, ip};
 
 /// Frames of HTTP/2 (RFC 9113, section 4.1): length, kind, flags, stream, payload.
 mod frame {
@@ -192,4 +192,26 @@ async fn answers_that_break_off_are_held_against_their_instance() {
     }
     let open = send().await.unwrap_err();
     assert!(matches!(open, SendError::Open { .. }), "{open:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_happened_where_the_callee_does_not_believe_whoever_calls() {
+    let town = Town::new();
+    let _registered = town.register(1);
+    let mut accepted = town.streets.open(ip(1));
+    let identity = town.identity_of_late();
+    let server = async {
+        while let Some(io) = accepted.recv().await {
+            drop(identity.accept(io, Alpn::H2OrHttp1).await.unwrap_err());
+        }
+    };
+    let calls = async {
+        let request = Request::post("/tea").body(full("milk")).unwrap();
+        let refused = town.client().send(request, Deadline::within(PATIENCE)).await.unwrap_err();
+        assert_eq!(refused.class(), ErrorClass::Unavailable, "{refused:?}");
+    };
+    tokio::select! {
+        () = calls => {}
+        () = server => unreachable!("somebody may call yet"),
+    }
 }

@@ -101,9 +101,8 @@ async fn whoever_has_nowhere_better_to_go_stays_and_pays_nothing() {
     town.streets.tear_down(ip(2));
     let paid = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&paid);
-    let witness: Witness = Arc::new(move |event| match event.what {
-        What::Paid => drop(seen.fetch_add(1, Ordering::Relaxed)),
-        _ => {}
+    let witness: Witness = Arc::new(move |event| {
+        seen.fetch_add(usize::from(event.what == What::Paid), Ordering::Relaxed);
     });
     let client: HttpClient<Body> = town.outbound.watched_by(witness).http(&SHOP);
     for _ in 0..TAKES.len() {
