@@ -1,6 +1,6 @@
 //! What is sent more than once, where, and how often.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use resilience::State;
 use runtime::Deadline;
 use service_client::{HttpClient, OwnTerms, SendError, forbid_retry};
 use tokio::time::{Instant, sleep};
@@ -394,14 +395,15 @@ async fn an_instance_that_fails_again_and_again_is_left_out() {
 async fn instances_that_all_wait_for_the_same_are_not_left_out_for_it() {
     let (town, notes) = (Town::new(), Notes::default());
     let _registered = [1, 2].map(|last| town.register(last));
-    let stalled = Arc::new(AtomicUsize::new(1));
+    // Those up to this one.
+    let stalled = Arc::new(AtomicU8::new(2));
     let _shops = [1, 2].map(|last| {
         let (notes, stalled) = (notes.clone(), Arc::clone(&stalled));
         town.http(last, move |_| {
             notes.0.lock().unwrap().push((last, Bytes::new()));
             let stalled = Arc::clone(&stalled);
             async move {
-                while stalled.load(Ordering::Relaxed) > 0 {
+                while stalled.load(Ordering::Relaxed) >= last {
                     sleep(Duration::from_millis(10)).await;
                 }
                 Response::new(full("tea"))
@@ -414,8 +416,15 @@ async fn instances_that_all_wait_for_the_same_are_not_left_out_for_it() {
     let end = async {
         sleep(Duration::from_secs(3)).await;
         assert!(notes.count() <= 120, "{}", notes.count());
-        stalled.store(0, Ordering::Relaxed);
+        // One of them goes on a little sooner.
+        for last in [1, 0] {
+            stalled.store(last, Ordering::Relaxed);
+            sleep(Duration::from_millis(100)).await;
+        }
     };
     let (answers, ()) = tokio::join!(crowd, end);
     assert!(answers.into_iter().all(|answer| answer.unwrap() == StatusCode::OK));
+    let callees = town.outbound.status();
+    let mut breakers = callees[0].instances.iter().map(|instance| instance.breaker);
+    assert!(breakers.all(|breaker| breaker == State::Closed), "{callees:?}");
 }

@@ -21,25 +21,6 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Who was sent to, in order.
 type Sent = Arc<Mutex<Vec<u8>>>;
 
-/// Instances of which each takes so long for the requests of all, by the order in which they come.
-fn serve(town: &Town, sent: &Sent, takes: &'static [u64]) -> Vec<Shop> {
-    let count = Arc::new(AtomicUsize::new(0));
-    let shop = |last| {
-        let (sent, count) = (Arc::clone(sent), Arc::clone(&count));
-        town.http(last, move |request| {
-            sent.lock().unwrap().push(last);
-            let seconds = takes[count.fetch_add(1, Ordering::Relaxed)];
-            async move {
-                drop(request.into_body().collect().await);
-                sleep(SECOND * seconds as u32).await;
-                Response::new(full(last.to_string()))
-            }
-            .boxed()
-        })
-    };
-    [1, 2].map(shop).into()
-}
-
 async fn send(client: &HttpClient<Body>, request: Request<Body>, within: Duration) -> Result<u8, SendError> {
     let answer = client.send(request, Deadline::within(within)).await?;
     assert_eq!(answer.status(), StatusCode::OK);
@@ -127,4 +108,23 @@ async fn a_body_that_is_still_on_its_way_keeps_its_request_where_it_is() {
         send(&town.client(), request, PATIENCE).await.unwrap();
         assert_eq!(sent.lock().unwrap().len(), 1, "{pieces} KiB");
     }
+}
+
+/// Instances of which each takes so long for the requests of all, by the order in which they come.
+fn serve(town: &Town, sent: &Sent, takes: &'static [u64]) -> Vec<Shop> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let shop = |last| {
+        let (sent, count) = (Arc::clone(sent), Arc::clone(&count));
+        town.http(last, move |request| {
+            sent.lock().unwrap().push(last);
+            let seconds = takes[count.fetch_add(1, Ordering::Relaxed)];
+            async move {
+                drop(request.into_body().collect().await);
+                sleep(SECOND * seconds as u32).await;
+                Response::new(full(last.to_string()))
+            }
+            .boxed()
+        })
+    };
+    [1, 2].map(shop).into()
 }
