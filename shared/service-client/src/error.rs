@@ -51,6 +51,9 @@ pub enum SendError {
     /// The instance said nothing to anybody for so long that the request was given up.
     #[error("the instance that was asked has fallen silent; it may have taken effect")]
     Silent,
+    /// Something on the way has answered in the place of the callee, and does not say whether that was asked.
+    #[error("the service is not available to something on the way to it; it may have taken effect")]
+    Vague,
     /// The connection was lost before the answer, or with only a part of it.
     #[error("the connection was lost before the answer; it may have taken effect")]
     Lost(#[source] hyper::Error),
@@ -97,7 +100,7 @@ impl Classify for SendError {
             | Self::Spent
             | Self::Unsent(_)
             | Self::Refused(_) => ErrorClass::Unavailable,
-            Self::Late | Self::Silent | Self::Lost(_) => ErrorClass::Unknown,
+            Self::Late | Self::Silent | Self::Vague | Self::Lost(_) => ErrorClass::Unknown,
             Self::Body(_) => ErrorClass::Invalid,
         }
     }

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// Where it is told, between our services alone.
 const HEADER: HeaderName = HeaderName::from_static("flotilla-retry");
 const NEVER: HeaderValue = HeaderValue::from_static("never");
+const SAFE: HeaderValue = HeaderValue::from_static("safe");
 
 tokio::task_local! {
     /// Whether a call of the request that this task answers has failed for good.
@@ -30,6 +31,16 @@ pub async fn watch_calls<F: Future>(work: F) -> (F::Output, bool) {
 /// Has whoever gets an answer with `headers` not try again.
 pub fn forbid_retry(headers: &mut HeaderMap) {
     headers.insert(HEADER, NEVER);
+}
+
+/// Tells whoever gets an answer with `headers` that nothing happened. A 503 alone does not: what stands between two services
+/// says it, too, when it has lost what it passed on.
+pub fn allow_retry(headers: &mut HeaderMap) {
+    headers.insert(HEADER, SAFE);
+}
+
+pub(crate) fn allows_retry(headers: &HeaderMap) -> bool {
+    headers.get(HEADER) == Some(&SAFE)
 }
 
 /// Whether whoever gets an answer with `headers` must not try again.

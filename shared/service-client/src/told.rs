@@ -27,6 +27,8 @@ pub(crate) struct Told {
 pub(crate) enum Refusal {
     /// Another attempt may go better. This instance is to be left alone for so long.
     Passing(Duration),
+    /// As [`Self::Passing`], where something on the way says so, which may have asked the callee before.
+    Doubtful(Duration),
     /// It has been tried again further on, or is to be left alone for good.
     Final,
 }
@@ -66,8 +68,9 @@ pub(crate) fn by_http(status: StatusCode, headers: &HeaderMap, clock: &Clock) ->
         status if status.is_client_error() => Some(ErrorClass::Invalid),
         _ => None,
     };
-    let wait = headers.get(RETRY_AFTER).and_then(|value| wait(value, clock));
-    told(class, headers, Refusal::Passing(wait.unwrap_or_default()))
+    let wait = headers.get(RETRY_AFTER).and_then(|value| wait(value, clock)).unwrap_or_default();
+    let is_own = passed_on::allows_retry(headers);
+    told(class, headers, if is_own { Refusal::Passing(wait) } else { Refusal::Doubtful(wait) })
 }
 
 /// `Retry-After`: so many seconds, or until a moment (RFC 9110, section 10.2.3).
@@ -148,8 +151,10 @@ mod tests {
         }
         let late = by_http(StatusCode::GATEWAY_TIMEOUT, &passed_on(HeaderMap::new()), &noon());
         assert_eq!(late, Told { verdict: Verdict::Success, refusal: None, is_error: true });
-        let mut headers = HeaderMap::new();
         let told = |headers: &HeaderMap| by_http(StatusCode::SERVICE_UNAVAILABLE, headers, &noon());
+        assert_eq!(told(&HeaderMap::new()).refusal, Some(Refusal::Doubtful(Duration::ZERO)));
+        let mut headers = HeaderMap::new();
+        passed_on::allow_retry(&mut headers);
         assert_eq!(told(&headers), Told { verdict: Verdict::Nothing, refusal: NOW, is_error: true });
         headers.insert(RETRY_AFTER, HeaderValue::from(7));
         assert_eq!(told(&headers).refusal, Some(Refusal::Passing(Duration::from_secs(7))));
@@ -193,7 +198,8 @@ mod tests {
             ("soon", AT_ONCE),
         ];
         for (value, refusal) in cases {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            let mut headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            passed_on::allow_retry(&mut headers);
             let told = by_http(StatusCode::SERVICE_UNAVAILABLE, &headers, &noon());
             assert_eq!(told.refusal, Some(refusal), "{value}");
         }

@@ -39,17 +39,17 @@ pub(super) fn finished(
 ) -> Response {
     let mut response = match outcome {
         Ok(mut response) => match (response.extensions_mut().remove::<Problem>(), handler) {
-            (Some(problem), _) => shaped(kind, &problem, id, response),
+            (Some(problem), _) => shaped((kind, handler), &problem, id, response),
             (None, Handler::Raw(_)) => response,
             (None, Handler::Routes(_)) => match unshaped(kind, &response) {
-                Some(problem) => shaped(kind, &problem, id, response),
+                Some(problem) => shaped((kind, handler), &problem, id, response),
                 None => {
                     log_status(&response);
                     response
                 }
             },
         },
-        Err(problem) => shaped(kind, &problem, id, Response::default()),
+        Err(problem) => shaped((kind, handler), &problem, id, Response::default()),
     };
     let mut id = id.header();
     // HTTP/2 would remember it, and forget something for it that comes again.
@@ -100,7 +100,12 @@ fn refused_by_tonic(headers: &HeaderMap) -> Option<Problem> {
     Some(Problem::new(ErrorClass::Internal, message))
 }
 
-fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response) -> Response {
+fn shaped(
+    (kind, handler): (Kind, &Handler),
+    problem: &Problem,
+    id: &RequestId,
+    mut response: Response,
+) -> Response {
     log(problem);
     match kind {
         Kind::Http => {
@@ -109,6 +114,12 @@ fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response)
             // The router has counted the body that was not there yet.
             response.headers_mut().remove(CONTENT_LENGTH);
             response.headers_mut().extend(headers);
+            // Among ourselves; the public is told by the status alone.
+            let is_among_us = matches!(handler, Handler::Routes(_));
+            let is_passed_on = service_client::forbids_retry(response.headers());
+            if is_among_us && problem.class() == ErrorClass::Unavailable && !is_passed_on {
+                service_client::allow_retry(response.headers_mut());
+            }
             *response.body_mut() = body;
             response
         }

@@ -151,7 +151,7 @@ async fn what_failed_for_want_of_another_service_is_not_to_be_tried_again_by_who
         let cases = [
             ("/passed-on", "9000", refused, Some("never")),
             ("/late", "200", late, Some("never")),
-            ("/own", "9000", refused, None),
+            ("/own", "9000", refused, Some("safe")),
         ];
         for (path, millis, status, retry) in cases {
             let request = Request::get(format!("https://shop{path}")).header("flotilla-timeout-ms", millis);

@@ -62,6 +62,7 @@ impl<T> Came<T> {
     fn outcome(&self) -> Outcome {
         match self {
             Self::Answer(_) | Self::Error(_) => Outcome::Answered,
+            Self::Refusal(_, Refusal::Doubtful(_)) => Outcome::Unknown,
             Self::Refusal(..) => Outcome::Undone,
             Self::Failure(error) if error.class() == ErrorClass::Unavailable => Outcome::Undone,
             Self::Failure(_) => Outcome::Unknown,
@@ -118,6 +119,11 @@ impl<'a> Attempts<'a> {
         self.watch.tell(|| What::Came(came.outcome()));
         let not_before = match &came {
             Came::Refusal(_, Refusal::Passing(rest)) if *rest <= LONGEST_REST => Some(*rest),
+            Came::Refusal(_, Refusal::Doubtful(rest))
+                if *rest <= LONGEST_REST && self.repeatable != Repeatable::No =>
+            {
+                Some(*rest)
+            }
             Came::Failure(error) if self.may_repeat(error) => Some(Duration::ZERO),
             Came::Answer(_) | Came::Error(_) | Came::Refusal(..) | Came::Failure(_) => None,
         };
@@ -127,10 +133,14 @@ impl<'a> Attempts<'a> {
         let Some(pause) = in_time.filter(|_| can_be_sent && self.may_go_on() && self.pay()) else {
             return Some(came);
         };
-        if let Came::Failure(error) = came
-            && error.class() == ErrorClass::Unknown
-        {
-            self.doubt.get_or_insert(error);
+        match came {
+            Came::Failure(error) if error.class() == ErrorClass::Unknown => {
+                self.doubt.get_or_insert(error);
+            }
+            Came::Refusal(_, Refusal::Doubtful(_)) => {
+                self.doubt.get_or_insert(SendError::Vague);
+            }
+            _ => {}
         }
         sleep(pause).await;
         self.next();
@@ -162,6 +172,10 @@ impl<'a> Attempts<'a> {
             Came::Answer(answer) => Ok(answer),
             Came::Error(answer) if self.repeatable == Repeatable::WithoutEffect => Ok(answer),
             Came::Error(answer) => self.doubt.take().map_or(Ok(answer), Err),
+            Came::Refusal(answer, Refusal::Doubtful(_)) if self.repeatable == Repeatable::WithoutEffect => {
+                Ok(answer)
+            }
+            Came::Refusal(_, Refusal::Doubtful(_)) => Err(self.doubt.take().unwrap_or(SendError::Vague)),
             Came::Refusal(answer, _) => self.doubt.take().map_or(Ok(answer), Err),
             Came::Failure(error) if error.class() == ErrorClass::Unavailable => {
                 Err(self.doubt.take().unwrap_or(error))

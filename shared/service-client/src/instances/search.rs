@@ -202,6 +202,7 @@ impl<'a, C: Connections> Search<'a, C> {
     fn after_refusal(&mut self, addr: SocketAddr, refusal: Refusal) -> Refusal {
         match refusal {
             Refusal::Passing(not_before) => Refusal::Passing(self.elsewhere(addr, not_before)),
+            Refusal::Doubtful(not_before) => Refusal::Doubtful(self.elsewhere(addr, not_before)),
             Refusal::Final => Refusal::Final,
         }
     }

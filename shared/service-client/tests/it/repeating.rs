@@ -11,7 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use resilience::State;
 use runtime::Deadline;
-use service_client::{HttpClient, OwnTerms, SendError, forbid_retry};
+use service_client::{HttpClient, OwnTerms, SendError, allow_retry, forbid_retry};
 use tokio::time::{Instant, sleep};
 use tonic::Status;
 use types::{Classify as _, ErrorClass};
@@ -25,6 +25,8 @@ enum Does {
     Answer(u16),
     /// As [`Does::Answer`] with 503, and wants to be left alone for so many seconds.
     AskForRest(u64),
+    /// 503 by something on the way.
+    GetLost,
     /// As [`Does::Answer`] with 503, because of somebody else.
     PassOn,
     /// Nothing, until the connection is cut.
@@ -59,7 +61,9 @@ fn serve(town: &Town, last: u8, notes: &Notes, does: impl Fn() -> Does + Send + 
             notes.0.lock().unwrap().push((last, body.unwrap_or_default()));
             let mut answer = Response::new(full("tea"));
             *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            allow_retry(answer.headers_mut());
             match does {
+                Does::GetLost => drop(answer.headers_mut().remove("flotilla-retry")),
                 Does::Answer(status) => *answer.status_mut() = StatusCode::from_u16(status).unwrap(),
                 Does::AskForRest(seconds) => drop(answer.headers_mut().insert("retry-after", seconds.into())),
                 Does::PassOn => forbid_retry(answer.headers_mut()),
@@ -181,6 +185,21 @@ async fn what_was_tried_again_further_on_is_not_tried_again_here() {
     let _shops = serve_two(&town, &notes, Does::PassOn);
     assert_eq!(send(&town.client(), Method::GET, "").await.unwrap(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(notes.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_something_on_the_way_refuses_may_have_happened() {
+    for (method, outcome, sent) in [
+        (Method::GET, Ok(StatusCode::OK), 2),
+        (Method::PUT, Ok(StatusCode::OK), 2),
+        (Method::POST, Err(ErrorClass::Unknown), 1),
+    ] {
+        let (town, notes) = (Town::new(), Notes::default());
+        let _registered = [1, 2].map(|last| town.register(last));
+        let _shops = serve_two(&town, &notes, Does::GetLost);
+        let came = send(&town.client(), method.clone(), "milk").await.map_err(|error| error.class());
+        assert_eq!((came, notes.count()), (outcome, sent), "{method}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
