@@ -164,17 +164,18 @@ impl<'a> Attempts<'a> {
         self.is_paid
     }
 
-    /// The outcome. Where an earlier attempt may have had an effect, it is not true that nothing happened, and an error may be the
-    /// consequence of that effect: what was deleted is not found, what was changed has another version.
+    /// The outcome. Where an earlier attempt may have had an effect, it is not true that nothing happened, and an error may
+    /// be the consequence of that effect: what was deleted is not found, what was changed has another version.
     pub(crate) fn settled<T>(mut self, came: Came<T>) -> Result<T, SendError> {
         let has_failed = matches!(came, Came::Refusal(..) | Came::Failure(_));
         let outcome = match came {
             Came::Answer(answer) => Ok(answer),
-            Came::Error(answer) if self.repeatable == Repeatable::WithoutEffect => Ok(answer),
-            Came::Error(answer) => self.doubt.take().map_or(Ok(answer), Err),
-            Came::Refusal(answer, Refusal::Doubtful(_)) if self.repeatable == Repeatable::WithoutEffect => {
+            Came::Error(answer) | Came::Refusal(answer, _)
+                if self.repeatable == Repeatable::WithoutEffect =>
+            {
                 Ok(answer)
             }
+            Came::Error(answer) => self.doubt.take().map_or(Ok(answer), Err),
             Came::Refusal(_, Refusal::Doubtful(_)) => Err(self.doubt.take().unwrap_or(SendError::Vague)),
             Came::Refusal(answer, _) => self.doubt.take().map_or(Ok(answer), Err),
             Came::Failure(error) if error.class() == ErrorClass::Unavailable => {
