@@ -9,7 +9,7 @@ use chassis::show_duration;
 use futures_util::future::join_all;
 use proto::flotilla::operations::v1::operations_service_client::OperationsServiceClient;
 use proto::flotilla::operations::v1::{
-    Callee, CalleeInstance, Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest,
+    Breaker, Callee, CalleeInstance, Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest,
     ListPermissionsResponse, Permission, SetLogLevelRequest, Terms,
 };
 use service_client::Channel;
@@ -86,6 +86,8 @@ fn print_callees(callers: &[&Instance], answers: &[Result<GetStatusResponse, Ref
         "ATTEMPTS",
         "AT ONCE",
         "WAITING",
+        "BREAKER",
+        "KEYED",
         "INSTANCES",
     ]);
     let mut is_empty = true;
@@ -105,7 +107,7 @@ fn print_callees(callers: &[&Instance], answers: &[Result<GetStatusResponse, Ref
     }
 }
 
-fn callee_cells(caller: &Instance, callee: &Callee, terms: &Terms) -> [String; 9] {
+fn callee_cells(caller: &Instance, callee: &Callee, terms: &Terms) -> [String; 11] {
     let instance = |CalleeInstance { address, breaker, is_away, under_way }: &CalleeInstance| {
         let how = if *is_away { "not reached" } else { breaker };
         format!("{address} {how} {under_way}")
@@ -121,8 +123,17 @@ fn callee_cells(caller: &Instance, callee: &Callee, terms: &Terms) -> [String; 9
         terms.attempts.to_string(),
         terms.at_once.to_string(),
         terms.waiting.to_string(),
+        terms.breaker.as_ref().map(breaker).unwrap_or_default(),
+        if terms.keyed { "yes" } else { "no" }.to_owned(),
         if instances.is_empty() { "none".to_owned() } else { instances },
     ]
+}
+
+/// When an instance is left out, and for how long.
+fn breaker(breaker: &Breaker) -> String {
+    let Breaker { failures, rate, least_calls, window_ms, pause_ms } = *breaker;
+    let [window, pause] = [window_ms, pause_ms].map(|millis| show_duration(Duration::from_millis(millis)));
+    format!("{failures} in a row or {rate}% of {least_calls} in {window}, for {pause}")
 }
 
 fn cells(answer: &GetStatusResponse) -> [String; 4] {

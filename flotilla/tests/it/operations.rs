@@ -33,21 +33,26 @@ async fn status_tells_how_every_instance_is() {
     auth-service  <auth-service grpc>  ok  0.1.0  info  database ok, signing-keys ok
     user-service  <user-service grpc>  ok  0.1.0  info  database ok
 
-    CALLER  CALLEE  OVER  PATH  TIMEOUT  ATTEMPTS  AT ONCE  WAITING  INSTANCES
-    api-gateway <api-gateway grpc>  auth-service  grpc  *  caller's  3  2000  500  <auth-service grpc> closed 0
-    api-gateway <api-gateway grpc>  user-service  grpc  *  caller's  3  2000  500  <user-service grpc> closed 0
-    api-gateway <api-gateway grpc>  auth-service  http  *  caller's  3  2000  500  <auth-service http> closed 0
-    api-gateway <api-gateway grpc>  user-service  http  *  caller's  3  2000  500  <user-service http> closed 0
-    auth-service <auth-service grpc>  user-service  grpc  *  caller's  3  2000  500  <user-service grpc> closed 0
-    user-service <user-service grpc>  auth-service  grpc  *  caller's  3  2000  500  <auth-service grpc> closed 0
+    CALLER  CALLEE  OVER  PATH  TIMEOUT  ATTEMPTS  AT ONCE  WAITING  BREAKER  KEYED  INSTANCES
+    api-gateway <api-gateway grpc>  auth-service  grpc  *  caller's  3  2000  500  5 in a row or 50% of 20 in 10s, for 1s  no  <auth-service grpc> closed 0
+    api-gateway <api-gateway grpc>  user-service  grpc  *  caller's  3  2000  500  5 in a row or 50% of 20 in 10s, for 1s  no  <user-service grpc> closed 0
+    api-gateway <api-gateway grpc>  auth-service  http  *  caller's  3  2000  500  5 in a row or 50% of 20 in 10s, for 1s  no  <auth-service http> closed 0
+    api-gateway <api-gateway grpc>  auth-service  http  /.well-known  caller's  3  2000  500  5 in a row or 50% of 20 in 10s, for 1s  no  <auth-service http> closed 0
+    api-gateway <api-gateway grpc>  auth-service  http  /auth  caller's  3  2000  500  5 in a row or 50% of 20 in 10s, for 1s  no  <auth-service http> closed 0
+    api-gateway <api-gateway grpc>  auth-service  http  /auth/password  caller's  3  2000  500  5 in a row or 50% of 20 in 10s, for 1s  no  <auth-service http> closed 0
+    api-gateway <api-gateway grpc>  auth-service  http  /auth/sessions  caller's  3  2000  500  5 in a row or 50% of 20 in 10s, for 1s  no  <auth-service http> closed 0
+    api-gateway <api-gateway grpc>  user-service  http  *  caller's  3  2000  500  5 in a row or 50% of 20 in 10s, for 1s  no  <user-service http> closed 0
+    api-gateway <api-gateway grpc>  user-service  http  /users  caller's  3  2000  500  5 in a row or 50% of 20 in 10s, for 1s  no  <user-service http> closed 0
+    auth-service <auth-service grpc>  user-service  grpc  *  caller's  3  2000  500  5 in a row or 50% of 20 in 10s, for 1s  no  <user-service grpc> closed 0
+    user-service <user-service grpc>  auth-service  grpc  *  caller's  3  2000  500  5 in a row or 50% of 20 in 10s, for 1s  no  <auth-service grpc> closed 0
     ");
     insta::assert_snapshot!(answer(dir.path(), &running, &["status", "user-service"]).await, @r"
     0
     SERVICE  INSTANCE  STATUS  VERSION  LOG  CHECKS
     user-service  <user-service grpc>  ok  0.1.0  info  database ok
 
-    CALLER  CALLEE  OVER  PATH  TIMEOUT  ATTEMPTS  AT ONCE  WAITING  INSTANCES
-    user-service <user-service grpc>  auth-service  grpc  *  caller's  3  2000  500  <auth-service grpc> closed 0
+    CALLER  CALLEE  OVER  PATH  TIMEOUT  ATTEMPTS  AT ONCE  WAITING  BREAKER  KEYED  INSTANCES
+    user-service <user-service grpc>  auth-service  grpc  *  caller's  3  2000  500  5 in a row or 50% of 20 in 10s, for 1s  no  <auth-service grpc> closed 0
     ");
     insta::assert_snapshot!(answer(dir.path(), &running, &["status", "user-services"]).await, @r"
     64

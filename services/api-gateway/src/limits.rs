@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
 use chassis::{Configure, Problem, Settings};
-use resilience::{Entered, KeyedBulkhead, KeyedLimiter, Quota, RetryAfter};
+use resilience::{Entered, KeyedBulkhead, KeyedLimiter, Quota};
 use runtime::Random;
 use types::{ErrorClass, Network, UserId};
 
@@ -95,12 +95,12 @@ impl Limits {
         if !self.concerns(client) {
             return Ok(());
         }
-        self.addresses.check(&Network::of(client.address)).map_err(problem)
+        self.addresses.check(&Network::of(client.address)).map_err(Problem::from)
     }
 
     /// Once it is known whose request it is.
     pub(crate) fn check_user(&self, client: Client, user: UserId) -> Result<(), Problem> {
-        if self.concerns(client) { self.users.check(&user).map_err(problem) } else { Ok(()) }
+        if self.concerns(client) { self.users.check(&user).map_err(Problem::from) } else { Ok(()) }
     }
 
     /// Before a request takes up something of a service, which its client may then keep as long as it sends and reads
@@ -121,10 +121,6 @@ impl Limits {
 fn crowded() -> Problem {
     let detail = "too many requests of this address are under way";
     Problem::new(ErrorClass::TooMany, detail).with_retry_after(1)
-}
-
-fn problem(wait: RetryAfter) -> Problem {
-    Problem::from(wait).with_retry_after(wait.seconds())
 }
 
 #[cfg(test)]

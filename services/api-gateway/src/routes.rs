@@ -34,6 +34,8 @@ pub(crate) struct Route {
     /// Requests that wait for an answer at the same time; where none is told, the route's are bounded with the others
     /// of its service.
     pub(crate) at_once: Option<u32>,
+    /// Whether the service keeps the `Idempotency-Key` of a request, so that one that has it may be sent again.
+    pub(crate) keyed: bool,
     /// The bytes of the largest body; where none is told, those of any.
     pub(crate) largest_body: Option<usize>,
 }

@@ -15,7 +15,7 @@ use http::Request;
 use http_body::{Frame, SizeHint};
 use resilience::Entered;
 use runtime::Deadline;
-use service_client::{HttpClient, Outbound, Proxied, SendError};
+use service_client::{HttpClient, Outbound, OwnTerms, Proxied, SendError};
 use tokio::time::{Sleep, sleep};
 use types::{ErrorClass, Network, ServiceName};
 
@@ -41,16 +41,11 @@ impl Upstream {
         routes.iter().map(|route| services[route.service].on(route)).collect()
     }
 
-    /// The same on the terms of `route`, if that has any.
+    /// The same on the terms of `route`.
     fn on(&self, route: &Route) -> Self {
-        let service = Arc::clone(&self.service);
-        if route.attempts.is_none() && route.at_once.is_none() {
-            return Self { service, client: self.client.clone() };
-        }
-        let mut terms = self.client.terms();
-        terms.attempts = route.attempts.unwrap_or(terms.attempts);
-        terms.bulkhead.at_once = route.at_once.unwrap_or(terms.bulkhead.at_once);
-        Self { service, client: self.client.on(terms) }
+        let Route { timeout, attempts, at_once, keyed, .. } = *route;
+        let own = OwnTerms { timeout, attempts, at_once, keyed };
+        Self { service: Arc::clone(&self.service), client: self.client.on(&route.prefix, &own) }
     }
 
     /// What the service answers to `request`, of which it is told `deadline` for the head. What is `entered` is left when
@@ -116,6 +111,7 @@ impl http_body::Body for Flowing {
             return Poll::Ready(frame.map(|frame| frame.map_err(|error| flowing.broken(error))));
         }
         ready!(flowing.paused.get_or_insert_with(|| Box::pin(sleep(PAUSE))).as_mut().poll(cx));
+        flowing.body.give_up();
         Poll::Ready(Some(Err(flowing.broken(Paused))))
     }
 

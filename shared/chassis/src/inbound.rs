@@ -41,11 +41,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
-use resilience::{LoadLimit, Priority};
+use resilience::{LoadLimit, Priority, Shed};
 use runtime::Env;
 use service_auth::Peer;
 use telemetry::{Red, TraceContext, request_span};
@@ -59,7 +59,7 @@ use self::body::Arriving;
 pub use self::body::{BodyError, UnreadBody};
 use self::failures::Failures;
 pub use self::handler::{Arrival, Handler, RawHandler};
-use self::load::{Load, UnderWay};
+use self::load::{Load, UnderWay, Work};
 pub use self::request_id::RequestId;
 use self::routes::Route;
 use crate::serve::Place;
@@ -269,34 +269,35 @@ impl Inbound {
             extensions.insert(work.clone());
             extensions.insert(route);
         }
-        let handled = self.handled(router.clone(), request, UnderWay { work, deadline });
-        let handled = service_client::watch_calls(stack.contain(handled));
-        match deadline.bound(handled).await {
-            Ok((handled, others_failed)) => handled.flatten().map(|mut response| {
-                if others_failed {
-                    service_client::forbid_retry(response.headers_mut());
-                }
-                response
-            }),
-            Err(_elapsed) => Err(Problem::new(
-                ErrorClass::Unknown,
-                "the deadline passed while the request was being worked on; it may have taken effect",
-            )),
+        let under_way = UnderWay { work, deadline };
+        let handled = deadline.bound(stack.contain(self.handled(router.clone(), request, &under_way.work)));
+        let (handled, calls) = service_client::watch_calls(handled).await;
+        let mut response = handled.map(Result::flatten).unwrap_or_else(|_elapsed| {
+            let detail =
+                "the deadline passed while the request was being worked on; it may have taken effect";
+            Ok(Problem::new(ErrorClass::Unknown, detail).into_response())
+        })?;
+        if under_way.answered(&response, calls) == load::Came::WithoutRoom && stack.kind == Kind::Grpc {
+            // No handler's status says of itself that there was too much to do.
+            response = load::problem(Shed::soon()).into_response();
         }
+        if calls.failed {
+            service_client::forbid_retry(response.headers_mut());
+        }
+        Ok(response)
     }
 
     async fn handled(
         &self,
         mut router: Router,
         request: axum::extract::Request,
-        under_way: UnderWay,
+        work: &Work,
     ) -> Result<Response, Problem> {
         if let Some(load) = &self.load {
             // Calls of one service match one route; the methods are told apart by their paths.
-            load.begin(request.uri().path(), &request, &under_way.work).map_err(load::problem)?;
+            load.begin(request.uri().path(), &request, work).map_err(load::problem)?;
         }
         let Ok(response) = router.call(request).await;
-        under_way.answered(&response);
         Ok(response)
     }
 }

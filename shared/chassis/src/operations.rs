@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proto::flotilla::operations::v1::operations_service_server::{
     OperationsService, OperationsServiceServer,
 };
 use proto::flotilla::operations::v1::{
-    Callee, CalleeInstance, Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest,
+    Breaker, Callee, CalleeInstance, Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest,
     ListPermissionsResponse, Permission, SetLogLevelRequest, SetLogLevelResponse, Terms,
 };
+use resilience::BreakerConfig;
 use service_auth::{AllowTable, Callers, Peer};
 use service_client::{CalleeStatus, InstanceStatus};
 use telemetry::{LogFilter, LogsError};
@@ -93,10 +95,12 @@ impl Operations {
 fn callee(status: CalleeStatus) -> Callee {
     let terms = |(path, terms): (String, service_client::Terms)| Terms {
         path,
-        timeout_ms: terms.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+        timeout_ms: terms.timeout.map(millis),
         attempts: terms.attempts,
         at_once: terms.bulkhead.at_once,
         waiting: terms.bulkhead.waiting,
+        breaker: Some(breaker(&terms.breaker)),
+        keyed: terms.keyed,
     };
     let instance = |instance: InstanceStatus| CalleeInstance {
         address: instance.addr.to_string(),
@@ -110,6 +114,20 @@ fn callee(status: CalleeStatus) -> Callee {
         terms: status.terms.into_iter().map(terms).collect(),
         instances: status.instances.into_iter().map(instance).collect(),
     }
+}
+
+fn breaker(config: &BreakerConfig) -> Breaker {
+    Breaker {
+        failures: config.failures_in_a_row.get(),
+        rate: u32::from(config.failure_rate.get()),
+        least_calls: config.least_calls,
+        window_ms: millis(config.window),
+        pause_ms: millis(config.pause),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[async_trait]

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use resilience::Shed;
+use resilience::{RetryAfter, Shed};
 use runtime::ComputeError;
 use serde::Serialize;
 use service_auth::TokenError;
@@ -220,7 +220,8 @@ pub(crate) fn is_overload(error: &(dyn Error + 'static)) -> bool {
 impl<E: Classify + Send + Sync + 'static> From<E> for Problem {
     fn from(error: E) -> Self {
         let problem = Self::new(error.class(), error.to_string());
-        Self { cause: Some(Arc::new(error)), ..problem }
+        let retry_after = error.retry_after().map_or(SOON, |after| RetryAfter(after).seconds().max(SOON));
+        Self { cause: Some(Arc::new(error)), retry_after, ..problem }
     }
 }
 
@@ -307,5 +308,16 @@ mod tests {
             header(ErrorClass::Unauthenticated, WWW_AUTHENTICATE),
             Some(HeaderValue::from_static("Bearer"))
         );
+    }
+
+    #[test]
+    fn an_error_that_knows_when_to_come_back_says_so_in_whole_seconds_over_both() {
+        for (millis, seconds) in [(0, 1), (1, 1), (59_200, 60)] {
+            let open = resilience::Open { retry_after: Duration::from_millis(millis) };
+            let problem = Problem::from(open);
+            assert_eq!(problem.render("7").0[RETRY_AFTER], seconds.to_string());
+            let told = proto::status::retry_after(&problem.grpc_status());
+            assert_eq!(told, Some(Duration::from_secs(seconds)));
+        }
     }
 }

@@ -83,7 +83,12 @@ fn detailed(
 
 /// The status of an error that concerns no field; its text is its `Display`.
 pub fn of_error(error: &impl Classify) -> Status {
-    of(error.class(), &error.to_string(), &[])
+    match (error.class(), error.retry_after()) {
+        (class @ (ErrorClass::Unavailable | ErrorClass::TooMany), Some(after)) => {
+            of_not_now(class, &error.to_string(), after)
+        }
+        (class, _) => of(class, &error.to_string(), &[]),
+    }
 }
 
 /// What a status means to the caller who got it.

@@ -121,6 +121,10 @@ impl Classify for Open {
     fn class(&self) -> ErrorClass {
         ErrorClass::Unavailable
     }
+
+    fn retry_after(&self) -> Option<Duration> {
+        Some(self.retry_after)
+    }
 }
 
 impl CircuitBreaker {

@@ -15,6 +15,11 @@ impl Percent {
         Self(percent)
     }
 
+    /// So many of a hundred.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+
     /// So much of `whole`, rounded down.
     pub const fn of(self, whole: u64) -> u64 {
         whole * self.0 as u64 / 100

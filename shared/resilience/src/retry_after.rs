@@ -21,4 +21,8 @@ impl Classify for RetryAfter {
     fn class(&self) -> ErrorClass {
         ErrorClass::TooMany
     }
+
+    fn retry_after(&self) -> Option<Duration> {
+        Some(self.0)
+    }
 }

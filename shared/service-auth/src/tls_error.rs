@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::io;
 
 use rustls::{AlertDescription, CertificateError};
@@ -32,6 +33,18 @@ pub enum TlsError {
 }
 
 impl TlsError {
+    /// Whether the other end of a connection has refused to take up the handshake, among `error` and its causes. In TLS 1.3
+    /// that shows only when something has been sent, of which it has read nothing (RFC 8446, section 6.2).
+    pub fn is_refusal(error: &(dyn Error + 'static)) -> bool {
+        let mut causes = std::iter::successors(Some(error), |&error| error.source());
+        causes.any(|cause| {
+            // An I/O error's source is what its inner error was caused by, and not that one itself.
+            let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            matches!(tls, Some(rustls::Error::AlertReceived(alert)) if is_of_the_handshake(*alert))
+        })
+    }
+
     /// What went wrong in a word, for metrics.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -81,4 +94,20 @@ impl Classify for TlsError {
     fn class(&self) -> ErrorClass {
         ErrorClass::Unavailable
     }
+}
+
+/// Whether it says that the certificate will not do, which is known before anything is read that comes after it.
+fn is_of_the_handshake(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::DecryptError
+            | AlertDescription::CertificateRequired
+    )
 }

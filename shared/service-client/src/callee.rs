@@ -5,18 +5,21 @@
 //! instance an attempt goes to, and whether that one's circuit breaker lets it, is the next layer's to say.
 
 mod attempts;
+mod lanes;
 mod terms;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use proto::Repeatable;
-use resilience::{Backoff, BreakerConfig, Bulkhead, RetryBudget, RetryBudgetConfig};
+use resilience::{Backoff, BreakerConfig, RetryBudget, RetryBudgetConfig};
 use runtime::{Deadline, Random};
 use types::ServiceName;
 
 pub(crate) use self::attempts::{Attempts, Came};
-pub use self::terms::{CalleeConfig, Callees, Terms};
+pub(crate) use self::lanes::{Lane, Lanes};
+pub use self::terms::{CalleeConfig, Callees, OwnTerms, Terms};
 use crate::metrics::CalleeMetrics;
 use crate::witness::Watcher;
 use crate::{CalleeStatus, InstanceStatus, SendError, What};
@@ -34,21 +37,14 @@ const LONGEST_REST: Duration = Duration::from_millis(250);
 pub(crate) struct Callee {
     service: ServiceName,
     protocol: &'static str,
-    breaker: BreakerConfig,
-    usual: Lane,
-    /// By what the path begins with.
-    special: BTreeMap<String, Lane>,
+    pub(crate) lanes: Lanes,
+    /// The lanes of requests that have terms of their own, by what their paths begin with. There are as many as the
+    /// caller's settings name.
+    own: Mutex<Vec<(String, Arc<Lanes>)>>,
     budget: RetryBudget,
     random: Random,
     metrics: CalleeMetrics,
     watcher: Watcher,
-}
-
-/// What is called on the same terms.
-#[derive(Debug)]
-pub(crate) struct Lane {
-    terms: Terms,
-    bulkhead: Bulkhead,
 }
 
 impl Callee {
@@ -59,13 +55,11 @@ impl Callee {
         metrics: CalleeMetrics,
         watcher: &Watcher,
     ) -> Self {
-        let special = config.special.iter().map(|(path, terms)| (path.clone(), Lane::new(*terms)));
         Self {
             service: service.clone(),
             protocol,
-            breaker: config.breaker,
-            usual: Lane::new(config.terms),
-            special: special.collect(),
+            lanes: Lanes::new(config),
+            own: Mutex::default(),
             budget: RetryBudget::new(RetryBudgetConfig::default()),
             random: random.clone(),
             metrics,
@@ -73,18 +67,16 @@ impl Callee {
         }
     }
 
-    pub(crate) fn breaker(&self) -> BreakerConfig {
-        self.breaker
+    /// When the instances of each set are left out.
+    pub(crate) fn breakers(&self) -> Vec<BreakerConfig> {
+        self.lanes.breakers()
     }
 
-    pub(crate) fn usual(&self) -> Terms {
-        self.usual.terms
-    }
-
-    /// The terms for `path`: of those that it begins with the longest.
-    pub(crate) fn lane(&self, path: &str) -> &Lane {
-        let special = self.special.iter().rev().find(|(begins, _)| path.starts_with(begins.as_str()));
-        special.map_or(&self.usual, |(_, lane)| lane)
+    /// The lanes of requests whose paths begin with `path`, on terms of their `own`.
+    pub(crate) fn on(&self, path: &str, own: &OwnTerms) -> Arc<Lanes> {
+        let lanes = Arc::new(self.lanes.on(own));
+        self.own().push((path.to_owned(), Arc::clone(&lanes)));
+        lanes
     }
 
     /// Begins with a request of `lane` for `path`; whether it is `repeatable` matters where it is not known what became
@@ -115,20 +107,30 @@ impl Callee {
         Ok(Attempts::begin(self, lane.terms, deadline, repeatable, place, watch))
     }
 
-    pub(crate) fn status(&self, instances: Vec<InstanceStatus>) -> CalleeStatus {
-        let special = self.special.iter().map(|(path, lane)| (path.clone(), lane.terms));
-        let terms = std::iter::once((String::new(), self.usual.terms)).chain(special).collect();
-        CalleeStatus { callee: self.service.clone(), protocol: self.protocol, terms, instances }
+    /// How each set of `instances` is called, and how they are.
+    pub(crate) fn status(&self, instances: impl Iterator<Item = Vec<InstanceStatus>>) -> Vec<CalleeStatus> {
+        let mut lanes: BTreeMap<_, _> = self.lanes.under("").map(told).collect();
+        for (path, own) in &*self.own() {
+            lanes.extend(own.under(path).map(told));
+        }
+        let of_set = |(set, instances)| CalleeStatus {
+            callee: self.service.clone(),
+            protocol: self.protocol,
+            terms: lanes
+                .iter()
+                .filter(|(_, (of, _))| *of == set)
+                .map(|(path, (_, terms))| (path.clone(), *terms))
+                .collect(),
+            instances,
+        };
+        instances.enumerate().map(of_set).collect()
+    }
+
+    fn own(&self) -> MutexGuard<'_, Vec<(String, Arc<Lanes>)>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Lane {
-    pub(crate) fn new(terms: Terms) -> Self {
-        Self { terms, bulkhead: Bulkhead::new(terms.bulkhead) }
-    }
-
-    /// The earlier of `deadline` and the lane's own.
-    pub(crate) fn within(&self, deadline: Deadline) -> Deadline {
-        self.terms.timeout.map_or(deadline, |timeout| deadline.at_most(timeout))
-    }
+fn told((path, lane): (&str, &Lane)) -> (String, (usize, Terms)) {
+    (path.to_owned(), (lane.set, lane.terms))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use hyper::rt::Executor;
-use runtime::{Deadline, Env, Io, Random};
+use runtime::{Clock, Deadline, Env, Io, Random};
 use service_auth::{Alpn, Identity, SpiffeId, TlsError, TrustDomain};
 use tokio_util::sync::CancellationToken;
 use types::{Classify, ErrorClass, ServiceName};
@@ -122,6 +122,10 @@ impl Dialer {
             identity: identity.clone(),
             closing: closing.clone(),
         }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.env.clock
     }
 
     pub(crate) fn random(&self) -> &Random {

@@ -1,8 +1,10 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use resilience::{BulkheadError, Open};
+use service_auth::TlsError;
 use tonic::Status;
 use types::{Classify, ErrorClass, FieldError, ServiceName};
 
@@ -39,7 +41,8 @@ pub enum SendError {
     /// Each connection ended before the request was sent.
     #[error("no connection lasted until the request was sent")]
     Unsent(#[source] hyper::Error),
-    /// The callee said that it has not begun with the request, as it does when it takes its leave.
+    /// The callee said that it has not begun with the request, as it does when it takes its leave or does not believe
+    /// whoever calls.
     #[error("the callee did not take up the request")]
     Refused(#[source] hyper::Error),
     /// The deadline passed before the answer.
@@ -48,6 +51,9 @@ pub enum SendError {
     /// The instance said nothing to anybody for so long that the request was given up.
     #[error("the instance that was asked has fallen silent; it may have taken effect")]
     Silent,
+    /// Something on the way has answered in the place of the callee, and does not say whether that was asked.
+    #[error("the service is not available to something on the way to it; it may have taken effect")]
+    Vague,
     /// The connection was lost before the answer, or with only a part of it.
     #[error("the connection was lost before the answer; it may have taken effect")]
     Lost(#[source] hyper::Error),
@@ -77,7 +83,7 @@ impl SendError {
             error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
         });
         match () {
-            () if is_refused => Self::Refused(error),
+            () if is_refused || TlsError::is_refusal(&error) => Self::Refused(error),
             () if error.is_user() => Self::Body(error),
             () => Self::Lost(error),
         }
@@ -94,8 +100,15 @@ impl Classify for SendError {
             | Self::Spent
             | Self::Unsent(_)
             | Self::Refused(_) => ErrorClass::Unavailable,
-            Self::Late | Self::Silent | Self::Lost(_) => ErrorClass::Unknown,
+            Self::Late | Self::Silent | Self::Vague | Self::Lost(_) => ErrorClass::Unknown,
             Self::Body(_) => ErrorClass::Invalid,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Open { source, .. } => source.retry_after(),
+            _ => None,
         }
     }
 }
@@ -145,6 +158,10 @@ impl Classify for CallError {
     fn class(&self) -> ErrorClass {
         self.class
     }
+
+    fn retry_after(&self) -> Option<Duration> {
+        proto::status::retry_after(&self.status)
+    }
 }
 
 impl Error for CallError {
@@ -164,5 +181,23 @@ impl fmt::Display for CallError {
 impl fmt::Debug for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallError").field("class", &self.class).field("status", &self.status).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_calls_is_told_when_an_instance_is_tried_again() {
+        let minute = Duration::from_secs(60);
+        let open = SendError::Open {
+            service: ServiceName::new("user-service"),
+            source: Open { retry_after: minute },
+        };
+        let told = CallError::from(Status::from(open));
+        assert_eq!((told.class(), told.retry_after()), (ErrorClass::Unavailable, Some(minute)));
+        let nobody = CallError::from(Status::from(SendError::Nobody(ServiceName::new("user-service"))));
+        assert_eq!((nobody.class(), nobody.retry_after()), (ErrorClass::Unavailable, None));
     }
 }

@@ -2,46 +2,54 @@ mod pool;
 mod proxied;
 
 use std::fmt;
+use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use discovery::{Endpoint, Endpoints};
-use futures_util::future::select_all;
+use futures_util::TryFutureExt as _;
+use futures_util::future::{BoxFuture, select_all};
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
 use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use proto::Repeatable;
 use runtime::Deadline;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use self::pool::{Connection, Lease, Pool, Turn};
 pub use self::proxied::Proxied;
-use crate::callee::{Attempts, Callee, Came, Lane, Terms};
+use crate::callee::{Attempts, Callee, Came, Lane, Lanes, OwnTerms};
 use crate::dialer::Dialer;
 use crate::instances::{Instance, Instances, Nowhere, Reconnect, Search, Sending};
-use crate::kept::{Kept, Sent};
+use crate::outgoing::Outgoing;
 use crate::told::{self, Told};
-use crate::waiting::{Waited, wait};
+use crate::waiting::{Waited, wait, wait_for_both};
 use crate::{BoxError, CalleeStatus, ConnectError, Outcome, SendError, What, timeout};
 
 /// The edge API of a service, for whoever passes requests on to it: HTTP/1.1, a connection for each request and then
 /// for the next one. Bodies stream both ways; of a request, as much is kept as it takes to send a small one again.
 /// Clones share its connections.
 ///
-/// What may have had an effect is sent again where HTTP calls its method idempotent (RFC 9110, section 9.2.2) or the
-/// request has an `Idempotency-Key`.
+/// What may have had an effect is sent again where HTTP calls its method idempotent (RFC 9110, section 9.2.2), or where the
+/// request has an `Idempotency-Key` and the callee keeps those.
 pub struct HttpClient<B> {
     shared: Arc<Shared<B>>,
-    /// Terms of its own, if any.
-    lane: Option<Arc<Lane>>,
+    /// On terms of its own, if any.
+    own: Option<Arc<Lanes>>,
 }
+
+type Answer<B> = Response<Proxied<B>>;
 
 struct Shared<B> {
     callee: Callee,
     dialer: Dialer,
     host: HeaderValue,
-    instances: Instances<Pool<B>>,
+    /// By the set of a lane.
+    instances: Vec<Instances<Pool<B>>>,
     waiting: Semaphore,
 }
 
@@ -58,7 +66,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    pub(crate) fn new(callee: Callee, dialer: Dialer, endpoints: watch::Receiver<Endpoints>) -> Self {
+    pub(crate) fn new(callee: Callee, dialer: Dialer, endpoints: &watch::Receiver<Endpoints>) -> Self {
         let service = &dialer.service;
         let host = HeaderValue::from_str(service.as_str()).expect("a service's name is a header value");
         let address = |endpoint: &Endpoint| endpoint.http;
@@ -68,27 +76,25 @@ where
             instance.connections.give_back(connection);
             Ok(())
         });
-        let instances =
-            Instances::new(service, endpoints, address, callee.breaker(), dialer.random(), reconnect);
+        let set = |breaker| {
+            let reconnect = reconnect.clone();
+            Instances::new(service, endpoints.clone(), address, breaker, dialer.random(), reconnect)
+        };
+        let instances = callee.breakers().into_iter().map(set).collect();
         let waiting = Semaphore::new(MOST_WAITING);
-        Self { shared: Arc::new(Shared { callee, dialer, host, instances, waiting }), lane: None }
+        Self { shared: Arc::new(Shared { callee, dialer, host, instances, waiting }), own: None }
     }
 }
 
 impl<B> HttpClient<B> {
-    pub(crate) fn status(&self) -> CalleeStatus {
-        self.shared.callee.status(self.shared.instances.status())
+    pub(crate) fn status(&self) -> Vec<CalleeStatus> {
+        self.shared.callee.status(self.shared.instances.iter().map(Instances::status))
     }
 
-    /// The terms of requests that have none of their own.
-    pub fn terms(&self) -> Terms {
-        self.shared.callee.usual()
-    }
-
-    /// The same, for requests on `terms` of their own, with a bulkhead of their own.
+    /// The same, for requests whose paths begin with `path`, on terms of their `own`.
     #[must_use]
-    pub fn on(&self, terms: Terms) -> Self {
-        Self { lane: Some(Arc::new(Lane::new(terms))), ..self.clone() }
+    pub fn on(&self, path: &str, own: &OwnTerms) -> Self {
+        Self { own: Some(self.shared.callee.on(path, own)), ..self.clone() }
     }
 }
 
@@ -102,35 +108,25 @@ where
     ///
     /// # Errors
     /// [`SendError`], whose class tells whether the request may have had an effect.
-    pub async fn send(
-        &self,
-        request: Request<B>,
-        deadline: Deadline,
-    ) -> Result<Response<Proxied<B>>, SendError> {
+    pub async fn send(&self, request: Request<B>, deadline: Deadline) -> Result<Answer<B>, SendError> {
         let shared = &*self.shared;
         let uri = request.uri().clone();
-        let lane = self.lane.as_deref().unwrap_or_else(|| shared.callee.lane(uri.path()));
+        let lane = self.own.as_deref().unwrap_or(&shared.callee.lanes).of(uri.path());
         let deadline = lane.within(deadline);
-        let repeatable = repeatable(&request);
+        let repeatable = repeatable(&request, lane);
         let mut attempts = shared.callee.begin((lane, uri.path()), deadline, repeatable).await?;
-        let (head, body) = shared.addressed(request).into_parts();
-        let body = Kept::new(body, attempts.may_go_on());
-        let mut search = shared.instances.search(&attempts.watch);
-        loop {
-            let request = Request::from_parts(head.clone(), body.next());
-            let came = shared.attempt(request, deadline, &mut search, &mut attempts).await;
-            if let Some(outcome) = attempts.after(came, body.can_be_sent()).await {
-                return outcome;
-            }
-        }
+        let outgoing = Outgoing::new(shared.addressed(request), deadline, false, attempts.may_go_on());
+        let mut search = shared.instances[lane.set].search(&attempts.watch);
+        let came = shared.exchange(&outgoing, &mut search, &mut attempts).await;
+        attempts.settled(came)
     }
 }
 
-fn repeatable<B>(request: &Request<B>) -> Repeatable {
+fn repeatable<B>(request: &Request<B>, lane: &Lane) -> Repeatable {
     match request.method() {
         method if method.is_safe() => Repeatable::WithoutEffect,
         method if method.is_idempotent() => Repeatable::Idempotent,
-        _ if request.headers().contains_key(IDEMPOTENCY_KEY) => Repeatable::Idempotent,
+        _ if lane.is_keyed() && request.headers().contains_key(IDEMPOTENCY_KEY) => Repeatable::Idempotent,
         _ => Repeatable::No,
     }
 }
@@ -157,67 +153,118 @@ where
         request
     }
 
-    /// Sends it once.
-    async fn attempt(
+    /// Sends it, as often as it may be, until there is an outcome.
+    async fn exchange(
         &self,
-        mut request: Request<Sent<B>>,
-        deadline: Deadline,
+        outgoing: &Outgoing<B>,
         search: &mut Search<'_, Pool<B>>,
         attempts: &mut Attempts<'_>,
-    ) -> Came<Response<Proxied<B>>> {
-        let mut tries = 1;
+    ) -> Came<Answer<B>> {
         loop {
-            let (sending, mut lease) = match self.lease(search, deadline).await {
-                Ok(leased) => leased,
-                Err(error) => return Came::Failure(error),
+            let came = match self.attempt(outgoing, search, attempts).await {
+                ControlFlow::Continue(came) => came,
+                ControlFlow::Break(came) => return came,
             };
-            if let Err(spent) = timeout::write_http(request.headers_mut(), deadline) {
-                return Came::Failure(spent);
+            if let Some(came) = attempts.after(came, outgoing.body.can_be_sent()).await {
+                return came;
             }
-            attempts.sent(sending.instance.addr, deadline);
-            let may_leave = || search.has_others() && attempts.may_leave();
-            let waited = wait(lease.send(request), deadline, &sending, may_leave).await;
+        }
+    }
+
+    /// The same, for an attempt within which it goes on.
+    fn exchange_again<'a>(
+        &'a self,
+        outgoing: &'a Outgoing<B>,
+        search: &'a mut Search<'_, Pool<B>>,
+        attempts: &'a mut Attempts<'_>,
+    ) -> BoxFuture<'a, Came<Answer<B>>> {
+        Box::pin(self.exchange(outgoing, search, attempts))
+    }
+
+    /// Sends it once, and elsewhere too if the instance says nothing; what comes of that is the end.
+    async fn attempt(
+        &self,
+        outgoing: &Outgoing<B>,
+        search: &mut Search<'_, Pool<B>>,
+        attempts: &mut Attempts<'_>,
+    ) -> ControlFlow<Came<Answer<B>>, Came<Answer<B>>> {
+        let (mut request, mut tries, deadline) = (outgoing.next(), 1, outgoing.deadline);
+        loop {
+            let leased = self.lease(search, deadline).await;
+            let written = timeout::write_http(request.headers_mut(), deadline);
+            let (sending, mut lease) = match (leased, written) {
+                (Ok(leased), Ok(())) => leased,
+                (Err(error), _) | (_, Err(error)) => return ControlFlow::Continue(Came::Failure(error)),
+            };
             let addr = sending.instance.addr;
-            match waited {
-                Waited::For(Ok(response)) => {
-                    let Told { verdict, refusal, is_error } =
-                        told::by_http(response.status(), response.headers());
-                    sending.answered(verdict);
-                    let answer = response.map(|body| Proxied::new(body, lease));
-                    return match refusal {
-                        Some(refusal) => Came::Refusal(answer, search.after_refusal(addr, refusal)),
-                        None if is_error => Came::Error(answer),
-                        None => Came::Answer(answer),
-                    };
-                }
+            attempts.sent(addr, deadline);
+            let mut answer = pin!(lease.send(request));
+            let may_leave = || outgoing.body.is_sent() && search.has_well_other(addr) && attempts.may_leave();
+            let waited = match wait(answer.as_mut(), deadline, &sending, may_leave).await {
                 Waited::For(Err(mut failed)) => match failed.take_message() {
                     Some(unsent) if tries < MOST_TRIES => {
                         search.unsent(sending, false);
                         attempts.watch.tell(|| What::Came(Outcome::Undone));
                         (request, tries) = (unsent, tries + 1);
+                        continue;
                     }
                     Some(_) => {
                         search.unsent(sending, true);
-                        return Came::Failure(SendError::Unsent(failed.into_error()));
+                        let unsent = SendError::Unsent(failed.into_error());
+                        return ControlFlow::Continue(Came::Failure(unsent));
                     }
-                    None => {
-                        let error = self.dialer.broken(failed.into_error());
-                        search.elsewhere(addr, Duration::ZERO);
-                        sending.broken(&error);
-                        return Came::Failure(error);
-                    }
+                    None => Waited::For(Err(failed.into_error())),
                 },
+                Waited::For(Ok(response)) => Waited::For(Ok(response)),
+                Waited::TooLong => Waited::TooLong,
                 Waited::InVain => {
-                    search.left(sending);
-                    return Came::Failure(SendError::Silent);
+                    let others_answer = search.others_answer(&sending);
+                    search.elsewhere(addr, Duration::ZERO);
+                    attempts.left();
+                    let others = self.exchange_again(outgoing, search, attempts);
+                    let first = |waited| self.came(waited, sending, lease, outgoing, others_answer);
+                    let answer = pin!(answer.map_err(TrySendError::into_error));
+                    return ControlFlow::Break(wait_for_both(answer, others, deadline, first).await);
                 }
-                Waited::TooLong => {
-                    if sending.instance.heard.nothing_since(sending.began()) {
-                        sending.instance.connections.give_up_since(sending.began());
-                    }
-                    sending.late();
-                    return Came::Failure(SendError::Late);
+            };
+            return ControlFlow::Continue(
+                search.after(addr, self.came(waited, sending, lease, outgoing, true)),
+            );
+        }
+    }
+
+    /// What came of waiting for an answer, which is noted of the instance.
+    fn came(
+        &self,
+        waited: Waited<hyper::Result<Response<Incoming>>>,
+        sending: Sending<Pool<B>>,
+        lease: Lease<B>,
+        outgoing: &Outgoing<B>,
+        others_answer: bool,
+    ) -> Came<Answer<B>> {
+        match waited {
+            Waited::For(Ok(response)) => {
+                let Told { verdict, refusal, is_error } =
+                    told::by_http(response.status(), response.headers(), self.dialer.clock());
+                let answering = sending.answered(verdict);
+                let answer = response.map(|body| Proxied::new(body, lease, answering));
+                Came::answer(answer, refusal, is_error)
+            }
+            Waited::For(Err(error)) => {
+                let error = self.dialer.broken(error);
+                sending.broken(&error);
+                Came::Failure(error)
+            }
+            Waited::InVain => {
+                sending.left(others_answer);
+                Came::Failure(SendError::Silent)
+            }
+            Waited::TooLong => {
+                if sending.is_silent() {
+                    sending.instance.connections.give_up_since(sending.began());
                 }
+                sending.late(outgoing.body.is_sent());
+                Came::Failure(SendError::Late)
             }
         }
     }
@@ -287,7 +334,7 @@ where
 
 impl<B> Clone for HttpClient<B> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), lane: self.lane.clone() }
+        Self { shared: Arc::clone(&self.shared), own: self.own.clone() }
     }
 }
 

@@ -29,7 +29,7 @@ use self::away::{Away, Reason};
 use self::load::Load;
 pub(crate) use self::reconnect::Reconnect;
 pub(crate) use self::search::{Nowhere, Search};
-pub(crate) use self::sending::Sending;
+pub(crate) use self::sending::{Answering, FAIR, Sending};
 use crate::ConnectError;
 use crate::dialer::told;
 use crate::heard::Heard;

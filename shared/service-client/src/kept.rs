@@ -24,9 +24,11 @@ pub(crate) enum Kept<B> {
 pub(crate) struct Sent<B> {
     body: Kept<B>,
     attempt: u32,
-    /// The next of what is kept.
+    /// So much of what is kept has been read.
     at: usize,
     read: u64,
+    /// Whether there is no more of it.
+    is_all: bool,
 }
 
 /// A body and what is kept of it.
@@ -34,12 +36,14 @@ pub(crate) struct Sent<B> {
 pub(crate) struct Reading<B> {
     body: B,
     hint: SizeHint,
-    kept: Vec<Bytes>,
-    size: usize,
+    /// A copy: each frame by itself would keep the whole buffer that it was read into, however small it is.
+    kept: Vec<u8>,
     /// Whether all that has been read is kept.
     is_whole: bool,
-    /// The attempt that reads; those before it have been given up.
+    /// The attempt that reads; those before it have been given up, unless they have read all.
     attempt: u32,
+    /// Whether that one has.
+    is_sent: bool,
 }
 
 impl<B: Body<Data = Bytes>> Kept<B> {
@@ -54,23 +58,31 @@ impl<B: Body<Data = Bytes>> Kept<B> {
             body,
             hint,
             kept: Vec::new(),
-            size: 0,
             is_whole,
             attempt: 0,
+            is_sent: false,
         })))
     }
 
-    /// The whole body, for the next attempt. Whoever has read of it before gets no more.
+    /// The whole body, for the next attempt. Whoever has read of it before and is not at its end gets no more.
     pub(crate) fn next(&self) -> Sent<B> {
         let (body, attempt) = match self {
             Self::Empty => (Self::Empty, 0),
             Self::Shared(shared) => {
                 let mut reading = locked(shared);
-                reading.attempt += 1;
+                (reading.attempt, reading.is_sent) = (reading.attempt + 1, false);
                 (Self::Shared(Arc::clone(shared)), reading.attempt)
             }
         };
-        Sent { body, attempt, at: 0, read: 0 }
+        Sent { body, attempt, at: 0, read: 0, is_all: false }
+    }
+
+    /// Whether the last attempt has read all of it.
+    pub(crate) fn is_sent(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Shared(shared) => locked(shared).is_sent,
+        }
     }
 
     /// Whether all of it is still there.
@@ -84,14 +96,22 @@ impl<B: Body<Data = Bytes>> Kept<B> {
 
 impl<B> Reading<B> {
     fn keep(&mut self, frame: &Frame<Bytes>) {
-        let data = frame.data_ref().filter(|data| self.is_whole && self.size + data.len() <= MOST);
+        let data = frame.data_ref().filter(|data| self.is_whole && self.kept.len() + data.len() <= MOST);
         match data {
             Some(data) => {
-                self.size += data.len();
-                self.kept.push(data.clone());
+                self.make_room(self.kept.len() + data.len());
+                self.kept.extend_from_slice(data);
             }
             // It is too much, or trailers, with which no request of ours ends.
             None => (self.is_whole, self.kept) = (false, Vec::new()),
+        }
+    }
+
+    /// As a vector grows by itself, but never beyond [`MOST`].
+    fn make_room(&mut self, size: usize) {
+        if size > self.kept.capacity() {
+            let room = (self.kept.capacity() * 2).clamp(size, MOST);
+            self.kept.reserve_exact(room - self.kept.len());
         }
     }
 }
@@ -116,30 +136,38 @@ where
         let sent = self.get_mut();
         let Kept::Shared(shared) = &sent.body else { return Poll::Ready(None) };
         let mut reading = locked(shared);
+        if sent.is_all {
+            return Poll::Ready(None);
+        }
         if reading.attempt != sent.attempt {
             return Poll::Ready(Some(Err(GivenUp.into())));
         }
-        let frame = match reading.kept.get(sent.at) {
-            Some(kept) => Frame::data(kept.clone()),
-            None => match Pin::new(&mut reading.body).poll_frame(context) {
+        let frame = match &reading.kept[sent.at..] {
+            kept if !kept.is_empty() => Frame::data(Bytes::copy_from_slice(kept)),
+            _ => match Pin::new(&mut reading.body).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
                     reading.keep(&frame);
                     frame
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(None) => {
+                    (sent.is_all, reading.is_sent) = (true, true);
+                    return Poll::Ready(None);
+                }
                 Poll::Pending => return Poll::Pending,
             },
         };
-        sent.at += 1;
+        sent.at = reading.kept.len();
         sent.read += frame.data_ref().map_or(0, |data| data.len() as u64);
+        sent.is_all = reading.body.is_end_stream();
+        reading.is_sent = sent.is_all;
         Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
         let Kept::Shared(shared) = &self.body else { return true };
         let reading = locked(shared);
-        self.at >= reading.kept.len() && reading.body.is_end_stream()
+        self.is_all || (self.at >= reading.kept.len() && reading.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -199,9 +227,15 @@ mod tests {
     async fn an_attempt_that_was_given_up_reads_no_more() {
         let kept = of(&[b"one ", b"two"]);
         let (_, mut first) = read(kept.next(), 1).await;
+        assert!(!kept.is_sent());
         let second = kept.next();
         assert_eq!(first.frame().await.unwrap().unwrap_err().to_string(), "the request is sent elsewhere");
-        assert_eq!(read(second, 9).await.0, b"one two");
+        let (all, mut second) = read(second, 9).await;
+        assert_eq!((&all[..], kept.is_sent()), (&b"one two"[..], true));
+        let third = kept.next();
+        assert!(!kept.is_sent() && second.is_end_stream());
+        assert!(second.frame().await.is_none(), "of what has all of it nothing is taken");
+        assert_eq!(read(third, 9).await.0, b"one two");
     }
 
     #[tokio::test]
@@ -214,6 +248,30 @@ mod tests {
         assert!(!kept.can_be_sent());
         let announced = Kept::new(Full::new(Bytes::from(vec![7; MOST + 1])), true);
         assert!(!announced.can_be_sent(), "it is known before anything is read");
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_bounded_whatever_pieces_it_comes_in() {
+        let held = Arc::new(vec![7; 40_000]);
+        let piece = |size: usize| Bytes::from_owner(Held(Arc::clone(&held))).slice(..size);
+        let sizes = std::iter::once(40_000).chain(std::iter::repeat_n(1, MOST - 40_000));
+        let frames = sizes.map(|size| Ok::<_, Infallible>(Frame::data(piece(size))));
+        let kept = Kept::new(StreamBody::new(stream::iter(frames)), true);
+        let (first, _) = read(kept.next(), usize::MAX).await;
+        assert_eq!((first.len(), kept.can_be_sent()), (MOST, true));
+        assert_eq!(Arc::strong_count(&held), 1, "of the buffers that it came in none is held");
+        let Kept::Shared(shared) = &kept else { panic!("there is a body") };
+        assert_eq!(locked(shared).kept.capacity(), MOST);
+        assert!(read(kept.next(), 1).await.0 == first, "at the next attempt it comes in one piece");
+    }
+
+    /// A buffer that many pieces are cut from.
+    struct Held(Arc<Vec<u8>>);
+
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ mod request;
 mod channel;
 mod http_client;
 mod instances;
+mod outgoing;
 mod kept;
 mod dialer;
 mod waiting;
@@ -29,14 +30,14 @@ pub mod measuring;
 
 use std::error::Error;
 
-pub use callee::{CalleeConfig, Callees, Terms};
+pub use callee::{CalleeConfig, Callees, OwnTerms, Terms};
 pub use channel::{Answered, Channel};
 pub use dialer::ConnectError;
 pub use error::{CallError, SendError};
 pub use http_client::{HttpClient, Proxied};
 pub use instances::InstanceStatus;
 pub use outbound::{CalleeStatus, Outbound};
-pub use passed_on::{forbid_retry, watch_calls};
+pub use passed_on::{Calls, allow_retry, forbid_retry, forbids_retry, watch_calls};
 pub use request::{request, streaming};
 pub use witness::{Event, Outcome, What, Witness};
 

@@ -21,11 +21,13 @@ use crate::{BoxError, Channel, HttpClient, InstanceStatus, Witness};
 #[derive(Clone)]
 pub struct Outbound(Arc<Shared>);
 
+type Told = Box<dyn Fn() -> Vec<CalleeStatus> + Send>;
+
 struct Shared {
     way: Way,
     channels: Mutex<BTreeMap<ServiceName, Channel>>,
     /// Each tells how a callee is. There are as many as the code takes.
-    callees: Mutex<Vec<Box<dyn Fn() -> CalleeStatus + Send>>>,
+    callees: Mutex<Vec<Told>>,
     closing: CancellationToken,
 }
 
@@ -41,7 +43,7 @@ struct Way {
     watcher: Watcher,
 }
 
-/// How the way to another service is.
+/// How the way to another service is. What has breakers of its own there is told by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CalleeStatus {
     /// Who is called.
@@ -103,7 +105,7 @@ impl Outbound {
             return channel.clone();
         }
         let endpoints = self.0.way.discovery.watch(service);
-        let channel = Channel::new(self.callee(service, "grpc"), self.dialer(service), endpoints);
+        let channel = Channel::new(self.callee(service, "grpc"), self.dialer(service), &endpoints);
         channels.insert(service.clone(), channel.clone());
         let told = channel.clone();
         self.callees().push(Box::new(move || told.status()));
@@ -117,7 +119,7 @@ impl Outbound {
         B::Error: Into<BoxError>,
     {
         let endpoints = self.0.way.discovery.watch(service);
-        let client = HttpClient::new(self.callee(service, "http"), self.dialer(service), endpoints);
+        let client = HttpClient::new(self.callee(service, "http"), self.dialer(service), &endpoints);
         let told = client.clone();
         self.callees().push(Box::new(move || told.status()));
         client
@@ -125,7 +127,7 @@ impl Outbound {
 
     /// How the way to each other service is, as far as any is called.
     pub fn status(&self) -> Vec<CalleeStatus> {
-        self.callees().iter().map(|callee| callee()).collect()
+        self.callees().iter().flat_map(|callee| callee()).collect()
     }
 
     /// Ends every connection, and makes no more. What is still on its way is cut.
@@ -139,7 +141,7 @@ impl Outbound {
         Callee::new((service, protocol), &config, &env.random, metrics.callee(service), watcher)
     }
 
-    fn callees(&self) -> MutexGuard<'_, Vec<Box<dyn Fn() -> CalleeStatus + Send>>> {
+    fn callees(&self) -> MutexGuard<'_, Vec<Told>> {
         self.0.callees.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

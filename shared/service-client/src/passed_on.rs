@@ -10,19 +10,28 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// Where it is told, between our services alone.
 const HEADER: HeaderName = HeaderName::from_static("flotilla-retry");
 const NEVER: HeaderValue = HeaderValue::from_static("never");
+const SAFE: HeaderValue = HeaderValue::from_static("safe");
 
-tokio::task_local! {
-    /// Whether a call of the request that this task answers has failed for good.
-    static FAILED: Cell<bool>;
+/// What became of the calls that a request's answer needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// One failed for good, in a way that might have gone better.
+    pub failed: bool,
+    /// One was refused because its callee had too much to do.
+    pub overloaded: bool,
 }
 
-/// Awaits `work`, which answers a request, and tells beside its output whether anything that it asked of other services
-/// failed in a way that might have gone better.
-pub async fn watch_calls<F: Future>(work: F) -> (F::Output, bool) {
-    FAILED
-        .scope(Cell::new(false), async {
+tokio::task_local! {
+    /// Of the request that this task answers.
+    static CALLS: Cell<Calls>;
+}
+
+/// Awaits `work`, which answers a request, and tells beside its output what became of what it asked of other services.
+pub async fn watch_calls<F: Future>(work: F) -> (F::Output, Calls) {
+    CALLS
+        .scope(Cell::default(), async {
             let output = work.await;
-            (output, FAILED.with(Cell::get))
+            (output, CALLS.with(Cell::get))
         })
         .await
 }
@@ -32,12 +41,37 @@ pub fn forbid_retry(headers: &mut HeaderMap) {
     headers.insert(HEADER, NEVER);
 }
 
-pub(crate) fn forbids_retry(headers: &HeaderMap) -> bool {
+/// Tells whoever gets an answer with `headers` that nothing happened. A 503 alone does not: what stands between two services
+/// says it, too, when it has lost what it passed on.
+pub fn allow_retry(headers: &mut HeaderMap) {
+    headers.insert(HEADER, SAFE);
+}
+
+pub(crate) fn allows_retry(headers: &HeaderMap) -> bool {
+    headers.get(HEADER) == Some(&SAFE)
+}
+
+/// Whether whoever gets an answer with `headers` must not try again.
+pub fn forbids_retry(headers: &HeaderMap) -> bool {
     headers.get(HEADER) == Some(&NEVER)
 }
 
-/// A call has failed, and no attempt is left. Where no request is being answered, nobody need know.
+/// A call has failed, and no attempt is left.
 pub(crate) fn note_failure() {
-    // Outside a request there is no such cell.
-    FAILED.try_with(|failed| failed.set(true)).unwrap_or_default();
+    note(|calls| calls.failed = true);
+}
+
+/// A callee has too much to do.
+pub(crate) fn note_overload() {
+    note(|calls| calls.overloaded = true);
+}
+
+/// Where no request is being answered, nobody need know.
+fn note(change: impl FnOnce(&mut Calls)) {
+    let note = |noted: &Cell<Calls>| {
+        let mut calls = noted.get();
+        change(&mut calls);
+        noted.set(calls);
+    };
+    CALLS.try_with(note).unwrap_or_default();
 }

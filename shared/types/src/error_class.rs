@@ -1,4 +1,5 @@
 use std::error::Error;
+use std::time::Duration;
 
 /// What an error means to the caller, the same in every service and over every transport.
 ///
@@ -68,4 +69,9 @@ impl ErrorClass {
 pub trait Classify: Error {
     /// The class a transport answers with.
     fn class(&self) -> ErrorClass;
+
+    /// How long the caller should wait before it asks again, where that is known.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
 }

@@ -1,4 +1,6 @@
-//! Routes as text: `PREFIX ACCESS SERVICE` for each, with commas between them.
+//! Routes as text: `PREFIX ACCESS SERVICE` for each, with commas between them, and what is special about it:
+//! `timeout=5s` until the head of the answer, `body=64KiB` at most, `attempts=2` at most, `at-once=100` requests of the route,
+//! and `keyed`, if its service keeps each `Idempotency-Key`, so that a request that has one may be sent again.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -42,7 +44,7 @@ const AT_ONCE: RangeInclusive<u32> = 1..=10_000;
 const BODIES: RangeInclusive<u64> = 1..=4 << 20;
 
 const SHAPE: &str = "PREFIX ACCESS SERVICE and what is special about it, such as \
-                     /orders user order-service timeout=5s body=64KiB attempts=2 at-once=100";
+                     /orders user order-service timeout=5s body=64KiB attempts=2 at-once=100 keyed";
 const PREFIX: &str = "for a path of whole segments of letters, digits and -._~, without a slash at its end";
 const RESERVED: &str = "for another path than the gateway's own /health";
 const ACCESS: &str = "for public, user or operator after the prefix";
@@ -87,8 +89,8 @@ impl Routes {
         };
         let (prefix, access) = (read_prefix(prefix)?.into(), read_access(access).ok_or(ACCESS)?);
         let service = self.service(service.parse().or(Err(SERVICE))?);
-        let (timeout, largest_body, attempts, at_once) = (None, None, None, None);
-        let mut route = Route { prefix, access, service, timeout, largest_body, attempts, at_once };
+        let (timeout, largest_body, attempts, at_once, keyed) = (None, None, None, None, false);
+        let mut route = Route { prefix, access, service, timeout, largest_body, attempts, at_once, keyed };
         words.try_for_each(|word| route.take(word))?;
         Ok(route)
     }
@@ -120,6 +122,7 @@ impl Route {
             Some(("at-once", value)) if self.at_once.is_none() => {
                 self.at_once = Some(read_number(value, AT_ONCE).ok_or(AT_ONCE_RIGHT)?);
             }
+            None if term == "keyed" && !self.keyed => self.keyed = true,
             _ => return Err(SHAPE),
         }
         Ok(())
@@ -168,6 +171,9 @@ impl fmt::Display for Routes {
             if let Some(at_once) = route.at_once {
                 write!(f, " at-once={at_once}")?;
             }
+            if route.keyed {
+                f.write_str(" keyed")?;
+            }
         }
         Ok(())
     }
@@ -184,9 +190,9 @@ mod tests {
 
     #[test]
     fn a_table_is_read_and_shown() {
-        let table = "/orders user order-service timeout=5s body=64KiB attempts=1 at-once=50,\n /users operator user-service ,/o public order-service,";
+        let table = "/orders user order-service timeout=5s body=64KiB attempts=1 at-once=50 keyed,\n /users operator user-service ,/o public order-service,";
         let routes: Routes = table.parse().unwrap();
-        let shown = "/orders user order-service timeout=5s body=64KiB attempts=1 at-once=50, /users operator user-service, \
+        let shown = "/orders user order-service timeout=5s body=64KiB attempts=1 at-once=50 keyed, /users operator user-service, \
                      /o public order-service";
         assert_eq!(routes.to_string(), shown);
         assert_eq!(routes.services(), ["order-service", "user-service"].map(ServiceName::new));
@@ -224,6 +230,8 @@ mod tests {
             ("/users user user-service body=0B", BODY),
             ("/users user user-service body=1B body=1B", SHAPE),
             ("/users user user-service retries=3", SHAPE),
+            ("/users user user-service keyed keyed", SHAPE),
+            ("/users user user-service keyed=yes", SHAPE),
         ];
         for (part, right) in cases {
             let table = format!("/a user a, {part}, /b user b");

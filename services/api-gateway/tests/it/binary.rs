@@ -20,6 +20,6 @@ fn all_that_is_wrong_with_its_settings_is_told_at_once() {
       SERVICES_STATIC: not set, must be the instances of the other services with commas between them, each SERVICE=IP or SERVICE=IP:HTTP_PORT:GRPC_PORT, or else SERVICES_DNS or CONSUL_HOST
       PUBLIC_TLS_CERT_FILE: not set, must be a PEM file with the certificate for the public and its chain, because PUBLIC_BIND_ADDRESS is not loopback, unless PUBLIC_TLS is terminated
       PUBLIC_TLS_KEY_FILE: not set, must be a PEM file with the key of PUBLIC_TLS_CERT_FILE
-      ROUTES (environment): must be PREFIX ACCESS SERVICE and what is special about it, such as /orders user order-service timeout=5s body=64KiB attempts=2 at-once=100, not "/users user"
+      ROUTES (environment): must be PREFIX ACCESS SERVICE and what is special about it, such as /orders user order-service timeout=5s body=64KiB attempts=2 at-once=100 keyed, not "/users user"
     "#);
 }

@@ -13,7 +13,6 @@ use axum::response::Response;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body::{Body as _, Frame, SizeHint};
-use resilience::Shed;
 use telemetry::{HttpRequest, Red, RpcCall};
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -23,7 +22,7 @@ use types::ErrorClass;
 use super::body::{End, UnreadBody};
 use super::failures::Failures;
 use super::routes::Route;
-use super::{Handler, Kind, RequestId, load, request_id};
+use super::{Handler, Kind, RequestId, request_id};
 use crate::serve::{Busy, Place};
 use crate::{Health, Problem};
 
@@ -40,7 +39,7 @@ pub(super) fn finished(
 ) -> Response {
     let shaped = |problem: &Problem, response| {
         failures.log(problem);
-        shaped(kind, problem, id, response)
+        shaped((kind, handler), problem, id, response)
     };
     let mut response = match outcome {
         Ok(mut response) => match (response.extensions_mut().remove::<Problem>(), handler) {
@@ -67,8 +66,6 @@ pub(super) fn finished(
 fn unshaped(kind: Kind, response: &Response) -> Option<Problem> {
     match kind {
         Kind::Http => refused_by_the_router(response),
-        // No handler's status says of itself that there was too much to do.
-        Kind::Grpc if load::is_of_overload(response) => Some(load::problem(Shed::soon())),
         Kind::Grpc => refused_by_tonic(response.headers()),
     }
 }
@@ -107,7 +104,12 @@ fn refused_by_tonic(headers: &HeaderMap) -> Option<Problem> {
     Some(Problem::new(ErrorClass::Internal, message))
 }
 
-fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response) -> Response {
+fn shaped(
+    (kind, handler): (Kind, &Handler),
+    problem: &Problem,
+    id: &RequestId,
+    mut response: Response,
+) -> Response {
     match kind {
         Kind::Http => {
             let (headers, body) = problem.render(id.as_str());
@@ -115,11 +117,21 @@ fn shaped(kind: Kind, problem: &Problem, id: &RequestId, mut response: Response)
             // The router has counted the body that was not there yet.
             response.headers_mut().remove(CONTENT_LENGTH);
             response.headers_mut().extend(headers);
+            // Among ourselves; the public is told by the status alone.
+            let is_among_us = matches!(handler, Handler::Routes(_));
+            let is_passed_on = service_client::forbids_retry(response.headers());
+            if is_among_us && problem.class() == ErrorClass::Unavailable && !is_passed_on {
+                service_client::allow_retry(response.headers_mut());
+            }
             *response.body_mut() = body;
             response
         }
         Kind::Grpc => {
+            let is_passed_on = service_client::forbids_retry(response.headers());
             let mut response = problem.grpc_status().into_http();
+            if is_passed_on {
+                service_client::forbid_retry(response.headers_mut());
+            }
             // Whoever sends what is no call at all does not read gRPC's statuses.
             if [StatusCode::METHOD_NOT_ALLOWED, StatusCode::UNSUPPORTED_MEDIA_TYPE]
                 .contains(&problem.status())

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, Method};
 use resilience::{Admitted, LoadLimit, LoadLimitConfig, Outcome, Priority, Shed, Throttle};
 use runtime::Deadline;
+use service_client::Calls;
 use telemetry::Red;
 use tonic::{Code, Status};
 use types::ErrorClass;
@@ -173,7 +174,9 @@ struct Entry {
 
 /// What came of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Came {
+pub(super) enum Came {
+    /// Whoever asked has gone.
+    Left,
     /// It was worked on all the time, in vain or not.
     Worked,
     /// It was refused, which is so much faster than an answer that it would look like a day without load.
@@ -188,8 +191,9 @@ impl Work {
             let operation = &entry.operation;
             operation.throttle.try_enter().inspect_err(|_shed| entry.red.shed(entry.priority.as_str()))?;
         }
-        self.stage().entry = Some(entry);
-        self.resume()
+        let admitted = enter(&entry.operation.limit, entry.priority, &entry.red)?;
+        *self.stage() = Stage { entry: Some(entry), admitted: Some(admitted) };
+        Ok(())
     }
 
     /// Its client is waited for.
@@ -215,6 +219,7 @@ impl Work {
             match came {
                 Came::WithoutRoom => operation.throttle.refused(),
                 Came::Worked | Came::Refused => operation.throttle.answered(),
+                Came::Left => {}
             }
         }
     }
@@ -231,42 +236,44 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
-    /// The answer has begun.
-    pub(super) fn answered(self, response: &Response) {
-        self.work.end(came(response));
+    /// The answer has begun, after `calls` to others; what came of it.
+    pub(super) fn answered(self, response: &Response, calls: Calls) -> Came {
+        let came = came(response, calls);
+        self.work.end(came);
+        came
     }
 }
 
 impl Drop for UnderWay {
     /// Without an answer its caller has gone, or its time has passed, which it spent here.
     fn drop(&mut self) {
-        self.work.end(if self.deadline.has_passed() { Came::Worked } else { Came::Refused });
+        self.work.end(if self.deadline.has_passed() { Came::Worked } else { Came::Left });
     }
 }
 
-fn came(response: &Response) -> Came {
-    let class = match (response.extensions().get::<Problem>(), failed_code(response.headers())) {
-        (Some(problem), _) => Some(problem.class()),
-        (None, Some(code)) => Some(proto::status::class(&Status::new(code, ""))),
-        (None, None) => None,
+fn came(response: &Response, calls: Calls) -> Came {
+    let class = match response.extensions().get::<Problem>() {
+        Some(problem) => Some(problem.class()),
+        None => failed(response.headers()).map(|status| proto::status::class(&status)),
     };
     match class {
         None if response.status().is_success() || response.status().is_redirection() => Came::Worked,
         Some(ErrorClass::Unknown | ErrorClass::Internal) => Came::Worked,
-        Some(ErrorClass::Unavailable) if is_of_overload(response) => Came::WithoutRoom,
+        Some(ErrorClass::Unavailable) if calls.overloaded || is_of_overload(response) => Came::WithoutRoom,
         _ => Came::Refused,
     }
 }
 
-/// Whether it says, or was brought about by, that there was too much to do.
-pub(super) fn is_of_overload(response: &Response) -> bool {
+fn is_of_overload(response: &Response) -> bool {
     let extensions = response.extensions();
     let status = extensions.get::<Status>().and_then(Error::source);
     extensions.get().is_some_and(Problem::is_of_overload) || status.is_some_and(is_overload)
 }
 
-/// gRPC's code where the answer is nothing but a refusal.
-fn failed_code(headers: &HeaderMap) -> Option<Code> {
-    let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
-    (code != Code::Ok).then_some(code)
+/// gRPC's status where the answer is nothing but a refusal.
+fn failed(headers: &HeaderMap) -> Option<Status> {
+    if !headers.contains_key("grpc-status") {
+        return None;
+    }
+    Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
 }

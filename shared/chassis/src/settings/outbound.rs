@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use service_client::{CalleeConfig, Callees, Terms};
+use service_client::{Callees, Terms};
 use types::ServiceName;
 
 use super::{Settings, read_duration};
@@ -14,8 +14,8 @@ const NAME: &str = "OUTBOUND";
 const RIGHT: &str = "the terms on which other services are called, with commas between them, such as \
                      user-service timeout=5s attempts=2";
 
-const SHAPE: &str = "SERVICE or SERVICE/PATH and one or more of timeout=5s, attempts=2, at-once=100, waiting=100 and, for \
-                     a whole service, failures=5, rate=50, pause=1s";
+const SHAPE: &str = "SERVICE or SERVICE/PATH and one or more of timeout=5s, attempts=2, at-once=100, waiting=100, \
+                     failures=5, rate=50, pause=1s, each once";
 const SERVICE: &str = "for a service, such as user-service, with or without the path of a method after it";
 const TIMEOUT: &str = "given a timeout from 10ms to 10m";
 const ATTEMPTS: &str = "given attempts from 1 to 5";
@@ -54,20 +54,25 @@ fn read(part: &str, callees: &mut Callees) -> Result<(), &'static str> {
     let callee = callee(part);
     let (service, path) = callee.split_at(callee.find('/').unwrap_or(callee.len()));
     let service: ServiceName = service.parse().or(Err(SERVICE))?;
-    let mut words = part.split_ascii_whitespace().skip(1).peekable();
-    words.peek().ok_or(SHAPE)?;
-    let callee = callees.0.entry(service).or_default();
-    if path.is_empty() {
-        return words.try_for_each(|word| take_for_all(callee, word));
+    let words = || part.split_ascii_whitespace().skip(1);
+    words().next().ok_or(SHAPE)?;
+    let mut told = BTreeSet::new();
+    if !words().all(|word| told.insert(word.split_once('=').map(|(term, _)| term))) {
+        return Err(SHAPE);
     }
+    let callee = callees.0.entry(service).or_default();
     let mut terms = callee.terms;
-    words.try_for_each(|word| take(&mut terms, word))?;
-    callee.special.insert(path.to_owned(), terms);
+    words().try_for_each(|word| take(&mut terms, word))?;
+    if path.is_empty() {
+        callee.terms = terms;
+    } else {
+        callee.special.insert(path.to_owned(), terms);
+    }
     Ok(())
 }
 
-fn take_for_all(callee: &mut CalleeConfig, word: &str) -> Result<(), &'static str> {
-    let breaker = &mut callee.breaker;
+fn take(terms: &mut Terms, word: &str) -> Result<(), &'static str> {
+    let breaker = &mut terms.breaker;
     match word.split_once('=') {
         Some(("failures", value)) => {
             let failures = number(value, 1..=MOST_FAILURES).ok_or(BREAKER)?;
@@ -78,13 +83,6 @@ fn take_for_all(callee: &mut CalleeConfig, word: &str) -> Result<(), &'static st
             breaker.failure_rate = resilience::Percent::new(rate.ok_or(BREAKER)?);
         }
         Some(("pause", value)) => breaker.pause = duration(value, PAUSES).ok_or(BREAKER)?,
-        _ => return take(&mut callee.terms, word),
-    }
-    Ok(())
-}
-
-fn take(terms: &mut Terms, word: &str) -> Result<(), &'static str> {
-    match word.split_once('=') {
         Some(("timeout", value)) => terms.timeout = Some(duration(value, TIMEOUTS).ok_or(TIMEOUT)?),
         Some(("attempts", value)) => terms.attempts = number(value, 1..=MOST_ATTEMPTS).ok_or(ATTEMPTS)?,
         Some(("at-once", value)) => terms.bulkhead.at_once = number(value, 1..=MOST_PLACES).ok_or(PLACES)?,
@@ -105,6 +103,7 @@ fn number(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use resilience::BreakerConfig;
     use types::ServiceName;
 
     use super::*;
@@ -119,23 +118,27 @@ mod tests {
 
     #[test]
     fn terms_are_told_for_a_service_and_for_what_is_special_about_it() {
-        let text = "user-service/userservice.UserService/GetUser attempts=1, \
+        let text = "user-service/userservice.UserService/GetUser attempts=1 failures=9, \
                     user-service timeout=5s attempts=2 at-once=100 waiting=0 failures=3 rate=80 pause=500ms";
         let callees = callees(text).unwrap();
         let callee = &callees.0[&ServiceName::new("user-service")];
         assert_eq!((callee.terms.timeout, callee.terms.attempts), (Some(Duration::from_secs(5)), 2));
         assert_eq!((callee.terms.bulkhead.at_once, callee.terms.bulkhead.waiting), (100, 0));
-        assert_eq!((callee.breaker.failures_in_a_row.get(), callee.breaker.pause.as_millis()), (3, 500));
-        let special = &callee.special["/userservice.UserService/GetUser"];
-        assert_eq!(*special, Terms { attempts: 1, ..callee.terms }, "the rest is the service's");
+        assert_eq!(
+            (callee.terms.breaker.failures_in_a_row.get(), callee.terms.breaker.pause.as_millis()),
+            (3, 500)
+        );
+        let special = callee.special["/userservice.UserService/GetUser"];
+        let breaker = BreakerConfig { failures_in_a_row: 9.try_into().unwrap(), ..callee.terms.breaker };
+        assert_eq!(special, Terms { attempts: 1, breaker, ..callee.terms }, "the rest is the service's");
         assert_eq!(self::callees("").unwrap(), Callees::default());
     }
 
     #[test]
     fn every_wrong_part_is_told_with_what_would_be_right() {
         let wrong = callees(
-            "user-service, User attempts=2, a timeout=1, b attempts=9, c at-once=0, d rate=0, e/x rate=50, f timeout=1s, \
-             f attempts=2",
+            "user-service, User attempts=2, a timeout=1, b attempts=9, c at-once=0, d rate=0, e/x rate=0, f timeout=1s, \
+             f attempts=2, g attempts=1 attempts=2",
         );
         insta::assert_snapshot!(wrong.unwrap_err());
     }

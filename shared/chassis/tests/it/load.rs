@@ -63,6 +63,7 @@ async fn too_much_of_one_operation_is_refused_at_once_and_of_others_is_not() {
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
     retry-after: 1
+    flotilla-retry: safe
     x-request-id: ID
     content-length: 178
     {"type":"urn:flotilla:problem:unavailable","title":"Not now; it did not happen","status":503,"detail":"there is too much to do","instance":"ID"}

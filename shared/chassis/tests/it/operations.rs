@@ -3,7 +3,8 @@
 use chassis::{Finding, VERSION};
 use proto::flotilla::operations::v1::operations_service_client::OperationsServiceClient;
 use proto::flotilla::operations::v1::{
-    Callee, Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest, SetLogLevelRequest, Terms,
+    Breaker, Callee, Check, GetStatusRequest, GetStatusResponse, ListPermissionsRequest, SetLogLevelRequest,
+    Terms,
 };
 use telemetry::{LogFormat, Logs};
 use tonic::{Code, Status};
@@ -19,7 +20,16 @@ fn status(word: &str, checks: Vec<Check>, log_filter: &str) -> GetStatusResponse
 
 /// Whom every service asks for keys, and nobody is there.
 fn auth_service() -> Callee {
-    let terms = Terms { path: String::new(), timeout_ms: None, attempts: 3, at_once: 2_000, waiting: 500 };
+    let breaker = Breaker { failures: 5, rate: 50, least_calls: 20, window_ms: 10_000, pause_ms: 1_000 };
+    let terms = Terms {
+        path: String::new(),
+        timeout_ms: None,
+        attempts: 3,
+        at_once: 2_000,
+        waiting: 500,
+        breaker: Some(breaker),
+        keyed: false,
+    };
     let (callee, protocol) = ("auth-service".to_owned(), "grpc".to_owned());
     Callee { callee, protocol, terms: vec![terms], instances: Vec::new() }
 }

@@ -131,20 +131,33 @@ async fn what_failed_for_want_of_another_service_is_not_to_be_tried_again_by_who
     let town = Town::new();
     let shop = town.shop();
     let channel = shop.outbound().grpc(&types::ServiceName::new("tea-garden"));
+    let late = channel.clone();
     let passed_on = async move || health(channel.clone()).await.map(|_| "tea").map_err(Problem::from);
+    let late = async move || {
+        drop(health(late.clone()).await);
+        std::future::pending::<&str>().await
+    };
     let own = async || Err::<(), _>(Problem::new(ErrorClass::Unavailable, "no tea is left"));
     let mut assembly = assembly(&shop);
     assembly.http = assembly
         .http
         .route("/passed-on", get(Access::Anybody, passed_on))
+        .route("/late", get(Access::Anybody, late))
         .route("/own", get(Access::Anybody, own));
     let service = assembly.bind(&shop).await.unwrap();
     let (addrs, shutdown) = (service.addrs(), CancellationToken::new());
     let asking = async {
-        for (path, retry) in [("/passed-on", Some("never")), ("/own", None)] {
-            let answer = town.get(GATEWAY, addrs.http, path).await;
+        let (refused, late) = (StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT);
+        let cases = [
+            ("/passed-on", "9000", refused, Some("never")),
+            ("/late", "200", late, Some("never")),
+            ("/own", "9000", refused, Some("safe")),
+        ];
+        for (path, millis, status, retry) in cases {
+            let request = Request::get(format!("https://shop{path}")).header("flotilla-timeout-ms", millis);
+            let answer = town.send(GATEWAY, addrs.http, request).await.unwrap();
             let told = answer.headers.get("flotilla-retry").map(|told| told.to_str().unwrap());
-            assert_eq!((answer.status, told), (StatusCode::SERVICE_UNAVAILABLE, retry), "{path}");
+            assert_eq!((answer.status, told), (status, retry), "{path}");
         }
         shutdown.cancel();
     };

@@ -23,6 +23,8 @@ pub(crate) struct Attempts<'a> {
     number: u32,
     /// Whether the next one has been paid for.
     is_paid: bool,
+    /// Whether a silent instance has been left for another.
+    has_left: bool,
     /// The first of them of which it is not known whether it had an effect.
     doubt: Option<SendError>,
     pub(crate) watch: Watch,
@@ -43,11 +45,25 @@ pub(crate) enum Came<T> {
 }
 
 impl<T> Came<T> {
+    /// An answer, by what its head says.
+    pub(crate) fn answer(answer: T, refusal: Option<Refusal>, is_error: bool) -> Self {
+        match refusal {
+            Some(refusal) => Self::Refusal(answer, refusal),
+            None if is_error => Self::Error(answer),
+            None => Self::Answer(answer),
+        }
+    }
+
+    /// Whether somebody has said something about the matter.
+    pub(crate) fn is_an_answer(&self) -> bool {
+        matches!(self, Self::Answer(_) | Self::Error(_))
+    }
+
     fn outcome(&self) -> Outcome {
         match self {
             Self::Answer(_) | Self::Error(_) => Outcome::Answered,
+            Self::Refusal(_, Refusal::Doubtful(_)) => Outcome::Unknown,
             Self::Refusal(..) => Outcome::Undone,
-            Self::Failure(SendError::Silent) => Outcome::Silent,
             Self::Failure(error) if error.class() == ErrorClass::Unavailable => Outcome::Undone,
             Self::Failure(_) => Outcome::Unknown,
         }
@@ -64,8 +80,8 @@ impl<'a> Attempts<'a> {
         watch: Watch,
     ) -> Self {
         callee.metrics.attempt();
-        let (number, is_paid, doubt) = (1, false, None);
-        Self { callee, terms, deadline, repeatable, number, is_paid, doubt, watch, _place: place }
+        let (number, is_paid, has_left, doubt) = (1, false, false, None);
+        Self { callee, terms, deadline, repeatable, number, is_paid, has_left, doubt, watch, _place: place }
     }
 
     /// Tells whoever watches that the instance of `addr` is sent to and told of `deadline`.
@@ -78,21 +94,36 @@ impl<'a> Attempts<'a> {
         self.number < self.terms.attempts
     }
 
-    /// Whether an instance that says nothing may be left for another, which is paid for then.
+    /// Whether another instance may be asked beside one that says nothing, which is paid for then. That is done once:
+    /// where the second takes as long, it is the request that takes so long.
     pub(crate) fn may_leave(&mut self) -> bool {
-        self.repeatable != Repeatable::No && self.may_go_on() && self.pay()
+        self.repeatable != Repeatable::No && !self.has_left && self.may_go_on() && self.pay()
     }
 
-    /// The outcome, or none after a pause before the next attempt. `can_be_sent` tells whether the request is still all
-    /// there.
-    pub(crate) async fn after<T>(
-        &mut self,
-        came: Came<T>,
-        can_be_sent: bool,
-    ) -> Option<Result<T, SendError>> {
+    /// Notes that another instance is asked beside one that says nothing.
+    pub(crate) fn left(&mut self) {
+        self.watch.tell(|| What::Came(Outcome::Silent));
+        self.doubt.get_or_insert(SendError::Silent);
+        self.has_left = true;
+        self.next();
+    }
+
+    fn next(&mut self) {
+        (self.number, self.is_paid) = (self.number + 1, false);
+        self.callee.metrics.repeated();
+    }
+
+    /// What `came` if that is the end, or nothing after a pause before the next attempt. `can_be_sent` tells whether the
+    /// request is still all there.
+    pub(crate) async fn after<T>(&mut self, came: Came<T>, can_be_sent: bool) -> Option<Came<T>> {
         self.watch.tell(|| What::Came(came.outcome()));
         let not_before = match &came {
             Came::Refusal(_, Refusal::Passing(rest)) if *rest <= LONGEST_REST => Some(*rest),
+            Came::Refusal(_, Refusal::Doubtful(rest))
+                if *rest <= LONGEST_REST && self.repeatable != Repeatable::No =>
+            {
+                Some(*rest)
+            }
             Came::Failure(error) if self.may_repeat(error) => Some(Duration::ZERO),
             Came::Answer(_) | Came::Error(_) | Came::Refusal(..) | Came::Failure(_) => None,
         };
@@ -100,16 +131,19 @@ impl<'a> Attempts<'a> {
         let pause = not_before.map(pause);
         let in_time = pause.filter(|pause| *pause < self.deadline.remaining());
         let Some(pause) = in_time.filter(|_| can_be_sent && self.may_go_on() && self.pay()) else {
-            return Some(self.settled(came));
+            return Some(came);
         };
-        if let Came::Failure(error) = came
-            && error.class() == ErrorClass::Unknown
-        {
-            self.doubt.get_or_insert(error);
+        match came {
+            Came::Failure(error) if error.class() == ErrorClass::Unknown => {
+                self.doubt.get_or_insert(error);
+            }
+            Came::Refusal(_, Refusal::Doubtful(_)) => {
+                self.doubt.get_or_insert(SendError::Vague);
+            }
+            _ => {}
         }
         sleep(pause).await;
-        (self.number, self.is_paid) = (self.number + 1, false);
-        self.callee.metrics.repeated();
+        self.next();
         None
     }
 
@@ -130,14 +164,19 @@ impl<'a> Attempts<'a> {
         self.is_paid
     }
 
-    /// Where an earlier attempt may have had an effect, it is not true that nothing happened, and an error may be the
-    /// consequence of that effect: what was deleted is not found, what was changed has another version.
-    fn settled<T>(&mut self, came: Came<T>) -> Result<T, SendError> {
+    /// The outcome. Where an earlier attempt may have had an effect, it is not true that nothing happened, and an error may
+    /// be the consequence of that effect: what was deleted is not found, what was changed has another version.
+    pub(crate) fn settled<T>(mut self, came: Came<T>) -> Result<T, SendError> {
         let has_failed = matches!(came, Came::Refusal(..) | Came::Failure(_));
         let outcome = match came {
             Came::Answer(answer) => Ok(answer),
-            Came::Error(answer) if self.repeatable == Repeatable::WithoutEffect => Ok(answer),
+            Came::Error(answer) | Came::Refusal(answer, _)
+                if self.repeatable == Repeatable::WithoutEffect =>
+            {
+                Ok(answer)
+            }
             Came::Error(answer) => self.doubt.take().map_or(Ok(answer), Err),
+            Came::Refusal(_, Refusal::Doubtful(_)) => Err(self.doubt.take().unwrap_or(SendError::Vague)),
             Came::Refusal(answer, _) => self.doubt.take().map_or(Ok(answer), Err),
             Came::Failure(error) if error.class() == ErrorClass::Unavailable => {
                 Err(self.doubt.take().unwrap_or(error))

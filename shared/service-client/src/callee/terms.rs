@@ -13,9 +13,7 @@ pub struct Callees(pub BTreeMap<ServiceName, CalleeConfig>);
 pub struct CalleeConfig {
     /// For all that is not `special`.
     pub terms: Terms,
-    /// When one of its instances is left out.
-    pub breaker: BreakerConfig,
-    /// By what a path begins with, such as `/userservice.UserService/GetUser`.
+    /// By what a path begins with in whole segments, such as `/userservice.UserService/GetUser`.
     pub special: BTreeMap<String, Terms>,
 }
 
@@ -28,6 +26,24 @@ pub struct Terms {
     pub attempts: u32,
     /// How many requests wait for their answers at the same time, and how many for a place among those.
     pub bulkhead: BulkheadConfig,
+    /// When an instance is left out. Where it is another than the callee's own, these requests have connections and
+    /// breakers of their own: what comes of others says nothing of them.
+    pub breaker: BreakerConfig,
+    /// Whether the callee keeps the `Idempotency-Key` of a request, so that one that has it may be sent again.
+    pub keyed: bool,
+}
+
+/// The terms that some requests of a caller have of their own; what is absent is as their callee's have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnTerms {
+    /// As [`Terms::timeout`]; the shorter of both is kept.
+    pub timeout: Option<Duration>,
+    /// As [`Terms::attempts`].
+    pub attempts: Option<u32>,
+    /// As [`BulkheadConfig::at_once`], for all of these requests together and for no others.
+    pub at_once: Option<u32>,
+    /// As [`Terms::keyed`].
+    pub keyed: bool,
 }
 
 impl Default for Terms {
@@ -39,6 +55,26 @@ impl Default for Terms {
             // Eight instances full, which keep 128 MiB of bodies at the very most; and as many in line as have their
             // turn after about one answer.
             bulkhead: BulkheadConfig { at_once: 2_000, waiting: 500 },
+            breaker: BreakerConfig::default(),
+            // Who does not keep keys would do it twice.
+            keyed: false,
         }
+    }
+}
+
+impl OwnTerms {
+    /// `terms`, with these over them.
+    pub(super) fn over(&self, terms: &Terms) -> Terms {
+        Terms {
+            timeout: self.timeout.into_iter().chain(terms.timeout).min(),
+            attempts: self.attempts.unwrap_or(terms.attempts),
+            bulkhead: self.at_once.map_or(terms.bulkhead, |at_once| self.bulkhead(at_once, terms)),
+            keyed: self.keyed || terms.keyed,
+            ..*terms
+        }
+    }
+
+    pub(super) fn bulkhead(&self, at_once: u32, terms: &Terms) -> BulkheadConfig {
+        BulkheadConfig { at_once, ..terms.bulkhead }
     }
 }

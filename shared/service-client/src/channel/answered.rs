@@ -1,6 +1,6 @@
 use std::future::Future as _;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -9,8 +9,9 @@ use runtime::Deadline;
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 
-use super::line::Taken;
+use super::line::{Line, Taken};
 use crate::SendError;
+use crate::instances::{Answering, FAIR};
 
 /// The body of an answer. It keeps its place on the connection until it is dropped.
 #[derive(Debug)]
@@ -18,13 +19,29 @@ pub struct Answered {
     body: Incoming,
     /// By when all of it must be there.
     late: Option<Pin<Box<Sleep>>>,
+    /// Whether there was time enough for it.
+    is_fair: bool,
+    /// Until it has ended.
+    answering: Option<Answering<Line>>,
     _place: Taken,
 }
 
 impl Answered {
-    pub(super) fn new(body: Incoming, until: Option<Deadline>, place: Taken) -> Self {
-        let late = until.map(|deadline| Box::pin(sleep(deadline.remaining())));
-        Self { body, late, _place: place }
+    pub(super) fn new(
+        body: Incoming,
+        until: Option<Deadline>,
+        place: Taken,
+        answering: Answering<Line>,
+    ) -> Self {
+        let left = until.map(Deadline::remaining);
+        let (late, is_fair) = (left.map(|left| Box::pin(sleep(left))), left.is_some_and(|left| left >= FAIR));
+        Self { body, late, is_fair, answering: Some(answering), _place: place }
+    }
+
+    fn broke_off(&mut self) {
+        if let Some(answering) = self.answering.take() {
+            answering.broke_off();
+        }
     }
 }
 
@@ -37,10 +54,19 @@ impl Body for Answered {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| SendError::Lost(error).into())));
+            return Poll::Ready(frame.map(|frame| {
+                frame.map_err(|error| {
+                    self.broke_off();
+                    SendError::Lost(error).into()
+                })
+            }));
         }
         let Some(late) = &mut self.late else { return Poll::Pending };
-        late.as_mut().poll(context).map(|()| Some(Err(SendError::Late.into())))
+        ready!(late.as_mut().poll(context));
+        if self.is_fair {
+            self.broke_off();
+        }
+        Poll::Ready(Some(Err(SendError::Late.into())))
     }
 
     fn is_end_stream(&self) -> bool {

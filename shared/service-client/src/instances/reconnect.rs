@@ -6,11 +6,11 @@ use crate::ConnectError;
 use crate::dialer::Dialer;
 
 /// Connects to an instance that is left out, so that no request waits to find out that it is not back.
-pub(crate) struct Reconnect<C>(Box<dyn Fn(Arc<Instance<C>>) + Send + Sync>);
+pub(crate) struct Reconnect<C>(Arc<dyn Fn(Arc<Instance<C>>) + Send + Sync>);
 
 impl<C> Reconnect<C> {
     pub(crate) fn by(begin: impl Fn(Arc<Instance<C>>) + Send + Sync + 'static) -> Self {
-        Self(Box::new(begin))
+        Self(Arc::new(begin))
     }
 
     pub(super) fn begin(&self, instance: &Arc<Instance<C>>) {
@@ -34,6 +34,12 @@ impl<C: Connections + Send + Sync + 'static> Reconnect<C> {
                 }
             });
         })
+    }
+}
+
+impl<C> Clone for Reconnect<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
     }
 }
 

@@ -8,6 +8,7 @@ use runtime::Deadline;
 use tokio::time::Instant;
 
 use super::{Connections, Instance, Instances, Known, Sending};
+use crate::callee::Came;
 use crate::dialer::Dialer;
 use crate::told::Refusal;
 use crate::witness::Watch;
@@ -202,18 +203,36 @@ impl<'a, C: Connections> Search<'a, C> {
         }
     }
 
-    /// As [`elsewhere`](Self::elsewhere), after the instance has said nothing to anybody for long.
-    pub(crate) fn left(&mut self, sending: Sending<C>) {
+    /// Whether an instance is well that has not been tried, besides that of `addr`.
+    pub(crate) fn has_well_other(&self, addr: SocketAddr) -> bool {
+        let untried = self.known.instances.iter().filter(|instance| self.is_untried(instance));
+        untried.filter(|instance| instance.addr != addr).any(|instance| self.is_well(instance))
+    }
+
+    /// Whether any other instance has answered since that of `sending` was asked.
+    pub(crate) fn others_answer(&self, sending: &Sending<C>) -> bool {
         let (addr, began) = (sending.instance.addr, sending.began());
         let mut others = self.known.instances.iter().filter(|instance| instance.addr != addr);
-        sending.left(others.any(|instance| !instance.heard.nothing_since(began)));
-        self.elsewhere(addr, Duration::ZERO);
+        others.any(|instance| !instance.heard.nothing_since(began))
+    }
+
+    /// Has another instance tried next, by what `came` from that of `addr`.
+    pub(crate) fn after<T>(&mut self, addr: SocketAddr, came: Came<T>) -> Came<T> {
+        match came {
+            Came::Refusal(answer, refusal) => Came::Refusal(answer, self.after_refusal(addr, refusal)),
+            Came::Failure(error) if error.is_of_an_instance() => {
+                self.elsewhere(addr, Duration::ZERO);
+                Came::Failure(error)
+            }
+            came => came,
+        }
     }
 
     /// As [`elsewhere`](Self::elsewhere), after what the instance of `addr` has answered.
-    pub(crate) fn after_refusal(&mut self, addr: SocketAddr, refusal: Refusal) -> Refusal {
+    fn after_refusal(&mut self, addr: SocketAddr, refusal: Refusal) -> Refusal {
         match refusal {
             Refusal::Passing(not_before) => Refusal::Passing(self.elsewhere(addr, not_before)),
+            Refusal::Doubtful(not_before) => Refusal::Doubtful(self.elsewhere(addr, not_before)),
             Refusal::Final => Refusal::Final,
         }
     }

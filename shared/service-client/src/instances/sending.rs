@@ -8,8 +8,8 @@ use super::{Connections, Instance};
 use crate::witness::Watch;
 use crate::{ConnectError, SendError, What};
 
-/// What takes this long is felt by whoever waits for it.
-const FAIR: Duration = Duration::from_secs(1);
+/// What takes this long is felt by whoever waits for it, and so it is time enough for an answer.
+pub(crate) const FAIR: Duration = Duration::from_secs(1);
 
 /// A request on its way to an instance, which is told at last what came of it. Dropped before, it teaches nothing.
 #[derive(Debug)]
@@ -61,8 +61,8 @@ impl<C: Connections> Sending<C> {
         self.leave(verdict);
     }
 
-    /// Notes what the beginning of an answer says of the instance.
-    pub(crate) fn answered(mut self, verdict: Verdict) {
+    /// Notes what the beginning of an answer says of the instance, of which the rest may yet say another thing.
+    pub(crate) fn answered(mut self, verdict: Verdict) -> Answering<C> {
         self.instance.heard.note();
         let (took, load) = (self.began.elapsed(), &self.instance.load);
         if verdict == Verdict::Success {
@@ -73,6 +73,7 @@ impl<C: Connections> Sending<C> {
         if self.leave(verdict) == Some(Change::Closed) {
             self.instance.load.recovered(took);
         }
+        Answering { instance: Arc::clone(&self.instance), watch: self.watch.clone() }
     }
 
     /// Notes that no answer came, although there was time for one.
@@ -86,9 +87,9 @@ impl<C: Connections> Sending<C> {
         self.instance.load.failed(self.began.elapsed());
     }
 
-    /// Notes that an answer was not waited for, because none came for long. Where nobody else answers either, that is
-    /// nothing against this instance: they may all wait for the same.
-    pub(super) fn left(self, others_answer: bool) {
+    /// Notes that an answer was not waited for, because none came for long and another instance gave one. Where nobody
+    /// else answers either, that is nothing against this instance: they may all wait for the same.
+    pub(crate) fn left(self, others_answer: bool) {
         if others_answer {
             return self.failed();
         }
@@ -103,10 +104,17 @@ impl<C: Connections> Sending<C> {
         }
     }
 
-    /// Notes that the deadline passed: whoever gave the instance no time for an answer cannot blame it.
-    pub(crate) fn late(self) {
-        if self.began().elapsed() >= FAIR {
-            self.failed();
+    /// Whether nobody has heard anything of the instance since it has had the request.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.instance.heard.nothing_since(self.began())
+    }
+
+    /// Notes that the deadline passed. Whoever gave the instance no time for an answer, or did not give it all of the
+    /// request, cannot blame it; and what takes one too long that answers others, another may keep waiting that it asks.
+    pub(crate) fn late(self, is_sent: bool) {
+        if is_sent && self.began().elapsed() >= FAIR {
+            let is_to_blame = self.is_silent();
+            self.left(is_to_blame);
         }
     }
 
@@ -130,6 +138,24 @@ impl<C: Connections> Sending<C> {
             _ => {}
         }
         change
+    }
+}
+
+/// An instance whose answer has begun.
+#[derive(Debug)]
+pub(crate) struct Answering<C> {
+    instance: Arc<Instance<C>>,
+    watch: Watch,
+}
+
+impl<C: Connections> Answering<C> {
+    /// Notes that the answer did not come to its end. Where the breaker has opened meanwhile, that is known already.
+    pub(crate) fn broke_off(self) {
+        let breaker = &self.instance.breaker;
+        let permit = breaker.is_closed().then(|| breaker.try_enter().ok()).flatten();
+        if let Some(permit) = permit.filter(|permit| !permit.is_trial()) {
+            Sending::begin(&self.instance, permit, Instant::now(), &self.watch).failed();
+        }
     }
 }
 

@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use proto::userservice::GetUserRequest;
 use runtime::{Deadline, Io};
 use service_auth::Alpn;
-use service_client::{CallError, streaming};
+use service_client::{CallError, SendError, streaming};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use types::{Classify as _, ErrorClass};
 
-use crate::town::{PATIENCE, SHOP, Town};
+use crate::shop::full;
+use crate::town::{PATIENCE, SHOP, Town, ip};
 
 /// Frames of HTTP/2 (RFC 9113, section 4.1): length, kind, flags, stream, payload.
 mod frame {
@@ -160,4 +165,53 @@ async fn a_connection_that_gives_no_sign_of_life_is_not_used_again() {
     slow().await;
     town.call_patiently().await.unwrap();
     assert_eq!(shop.accepted(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_break_off_are_held_against_their_instance() {
+    let town = Town::new();
+    let _registered = town.register(1);
+    let _shop = town.http(1, |_| {
+        async {
+            let half = stream::iter([Ok(Frame::data(Bytes::from("half an answer")))]);
+            // So that the half is there before the end is.
+            let end = sleep(Duration::from_millis(1)).map(|()| Err("the rest is lost".into()));
+            Response::new(StreamBody::new(Box::pin(half.chain(end.into_stream()))).boxed_unsync())
+        }
+        .boxed()
+    });
+    let client = town.client();
+    let send = async || {
+        let request = Request::get("/tea").body(full("")).unwrap();
+        client.send(request, Deadline::within(PATIENCE)).await
+    };
+    // Half of what the instance began with it did not end.
+    for _ in 0..10 {
+        let answer = send().await.unwrap();
+        assert!(answer.into_body().collect().await.is_err());
+    }
+    let open = send().await.unwrap_err();
+    assert!(matches!(open, SendError::Open { .. }), "{open:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_happened_where_the_callee_does_not_believe_whoever_calls() {
+    let town = Town::new();
+    let _registered = town.register(1);
+    let mut accepted = town.streets.open(ip(1));
+    let identity = town.identity_of_late();
+    let server = async {
+        while let Some(io) = accepted.recv().await {
+            drop(identity.accept(io, Alpn::H2OrHttp1).await.unwrap_err());
+        }
+    };
+    let calls = async {
+        let request = Request::post("/tea").body(full("milk")).unwrap();
+        let refused = town.client().send(request, Deadline::within(PATIENCE)).await.unwrap_err();
+        assert_eq!(refused.class(), ErrorClass::Unavailable, "{refused:?}");
+    };
+    tokio::select! {
+        () = calls => {}
+        () = server => unreachable!("somebody may call yet"),
+    }
 }

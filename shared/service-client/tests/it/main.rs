@@ -21,4 +21,5 @@ mod streets;
 #[cfg(test)]
 mod town;
 #[cfg(test)]
+mod waiting;
 mod witnessing;

@@ -1,6 +1,6 @@
 //! What is sent more than once, where, and how often.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use resilience::State;
 use runtime::Deadline;
-use service_client::{HttpClient, SendError, Terms, forbid_retry};
+use service_client::{HttpClient, OwnTerms, SendError, allow_retry, forbid_retry};
 use tokio::time::{Instant, sleep};
 use tonic::Status;
 use types::{Classify as _, ErrorClass};
@@ -24,6 +25,8 @@ enum Does {
     Answer(u16),
     /// As [`Does::Answer`] with 503, and wants to be left alone for so many seconds.
     AskForRest(u64),
+    /// 503 by something on the way.
+    GetLost,
     /// As [`Does::Answer`] with 503, because of somebody else.
     PassOn,
     /// Nothing, until the connection is cut.
@@ -58,7 +61,9 @@ fn serve(town: &Town, last: u8, notes: &Notes, does: impl Fn() -> Does + Send + 
             notes.0.lock().unwrap().push((last, body.unwrap_or_default()));
             let mut answer = Response::new(full("tea"));
             *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            allow_retry(answer.headers_mut());
             match does {
+                Does::GetLost => drop(answer.headers_mut().remove("flotilla-retry")),
                 Does::Answer(status) => *answer.status_mut() = StatusCode::from_u16(status).unwrap(),
                 Does::AskForRest(seconds) => drop(answer.headers_mut().insert("retry-after", seconds.into())),
                 Does::PassOn => forbid_retry(answer.headers_mut()),
@@ -129,16 +134,23 @@ async fn what_may_have_happened_is_sent_again_where_that_does_no_harm_and_to_ano
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_with_an_idempotency_key_may_be_repeated_whatever_its_method() {
-    let (town, notes) = (Town::new(), Notes::default());
-    let _registered = [1, 2].map(|last| town.register(last));
-    let shops = serve_two(&town, &notes, Does::Hang);
-    let client = town.client();
-    let request = Request::post("/orders").header("idempotency-key", "7").body(full("milk")).unwrap();
-    let sent = client.send(request, Deadline::within(PATIENCE));
-    let (answer, ()) = tokio::join!(sent, cut_the_first(&shops, &notes));
-    assert_eq!(answer.unwrap().status(), StatusCode::OK);
-    assert_eq!(notes.take().into_iter().map(|(_, body)| body).collect::<Vec<_>>(), ["milk", "milk"]);
+async fn a_request_with_an_idempotency_key_is_repeated_where_keys_are_kept_and_nowhere_else() {
+    for keyed in [true, false] {
+        let (town, notes) = (Town::new(), Notes::default());
+        let _registered = [1, 2].map(|last| town.register(last));
+        let shops = serve_two(&town, &notes, Does::Hang);
+        let client = town.client().on("/orders", &OwnTerms { keyed, ..OwnTerms::default() });
+        let request = Request::post("/orders").header("idempotency-key", "7").body(full("milk")).unwrap();
+        let sent = client.send(request, Deadline::within(PATIENCE));
+        let (answer, ()) = tokio::join!(sent, cut_the_first(&shops, &notes));
+        let outcome = answer.map(|answer| answer.status()).map_err(|error| error.class());
+        let bodies: Vec<_> = notes.take().into_iter().map(|(_, body)| body).collect();
+        if keyed {
+            assert_eq!((outcome, &bodies[..]), (Ok(StatusCode::OK), &["milk", "milk"].map(Bytes::from)[..]));
+        } else {
+            assert_eq!((outcome, bodies.len()), (Err(ErrorClass::Unknown), 1));
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,6 +185,21 @@ async fn what_was_tried_again_further_on_is_not_tried_again_here() {
     let _shops = serve_two(&town, &notes, Does::PassOn);
     assert_eq!(send(&town.client(), Method::GET, "").await.unwrap(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(notes.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_something_on_the_way_refuses_may_have_happened() {
+    for (method, outcome, sent) in [
+        (Method::GET, Ok(StatusCode::OK), 2),
+        (Method::PUT, Ok(StatusCode::OK), 2),
+        (Method::POST, Err(ErrorClass::Unknown), 1),
+    ] {
+        let (town, notes) = (Town::new(), Notes::default());
+        let _registered = [1, 2].map(|last| town.register(last));
+        let _shops = serve_two(&town, &notes, Does::GetLost);
+        let came = send(&town.client(), method.clone(), "milk").await.map_err(|error| error.class());
+        assert_eq!((came, notes.count()), (outcome, sent), "{method}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +239,7 @@ async fn nothing_is_sent_more_often_than_its_terms_say() {
     instances.sort_unstable();
     instances.dedup();
     assert_eq!(instances.len(), 3, "each time another instance");
-    let once = client.on(Terms { attempts: 1, ..Terms::default() });
+    let once = client.on("/", &OwnTerms { attempts: Some(1), ..OwnTerms::default() });
     assert_eq!(send(&once, Method::GET, "").await.unwrap(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(notes.count(), 1);
 }
@@ -387,14 +414,15 @@ async fn an_instance_that_fails_again_and_again_is_left_out() {
 async fn instances_that_all_wait_for_the_same_are_not_left_out_for_it() {
     let (town, notes) = (Town::new(), Notes::default());
     let _registered = [1, 2].map(|last| town.register(last));
-    let stalled = Arc::new(AtomicUsize::new(1));
+    // Those up to this one.
+    let stalled = Arc::new(AtomicU8::new(2));
     let _shops = [1, 2].map(|last| {
         let (notes, stalled) = (notes.clone(), Arc::clone(&stalled));
         town.http(last, move |_| {
             notes.0.lock().unwrap().push((last, Bytes::new()));
             let stalled = Arc::clone(&stalled);
             async move {
-                while stalled.load(Ordering::Relaxed) > 0 {
+                while stalled.load(Ordering::Relaxed) >= last {
                     sleep(Duration::from_millis(10)).await;
                 }
                 Response::new(full("tea"))
@@ -407,8 +435,15 @@ async fn instances_that_all_wait_for_the_same_are_not_left_out_for_it() {
     let end = async {
         sleep(Duration::from_secs(3)).await;
         assert!(notes.count() <= 120, "{}", notes.count());
-        stalled.store(0, Ordering::Relaxed);
+        // One of them goes on a little sooner.
+        for last in [1, 0] {
+            stalled.store(last, Ordering::Relaxed);
+            sleep(Duration::from_millis(100)).await;
+        }
     };
     let (answers, ()) = tokio::join!(crowd, end);
     assert!(answers.into_iter().all(|answer| answer.unwrap() == StatusCode::OK));
+    let callees = town.outbound.status();
+    let mut breakers = callees[0].instances.iter().map(|instance| instance.breaker);
+    assert!(breakers.all(|breaker| breaker == State::Closed), "{callees:?}");
 }

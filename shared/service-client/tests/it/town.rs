@@ -56,6 +56,16 @@ impl Town {
         (self.streets.open(ip(last)), identity(&self.ca, &self.env, name))
     }
 
+    /// The callee's, by whose clock two days more have passed: it believes nobody here any more.
+    pub(crate) fn identity_of_late(&self) -> Identity {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let id = SpiffeId::service(&TrustDomain::default(), &SHOP);
+        let pem = self.ca.issue(&id, 9 * DAY).unwrap();
+        let clock = self.env.clock.clone();
+        let late = Clock::reading(move || clock.now().after(2 * DAY));
+        Identity::from_pem(&pem, self.ca.roots_pem(), &late).unwrap()
+    }
+
     /// Serves gRPC as an instance.
     pub(crate) fn grpc(&self, last: u8, answer: impl Grpc) -> Shop {
         let (accepted, identity) = self.open(last, SHOP.as_str());

@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode};
 use proto::Repeatable;
 use runtime::Deadline;
-use service_client::{Event, Outcome, What};
+use service_client::{Event, Outcome, What, allow_retry};
 
 use crate::shop::{Body, full};
 use crate::town::{PATIENCE, SHOP, Town, ip};
@@ -25,6 +25,7 @@ async fn a_request_is_seen_from_its_beginning_over_each_instance_to_its_answer()
             let mut answer = Response::new(full("tea"));
             if *count == 1 {
                 *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                allow_retry(answer.headers_mut());
             }
             async move { answer }.boxed()
         })

@@ -109,7 +109,7 @@ async fn wait_in_vain(instances: &Instances<Places>, meanwhile: impl Future<Outp
         let deadline = Deadline::within(Duration::from_secs(4));
         let waited = wait(std::future::pending::<()>(), deadline, &sending, || false).await;
         assert!(matches!(waited, Waited::TooLong));
-        sending.late();
+        sending.late(true);
     });
     tokio::join!(join_all(requests), meanwhile);
 }
