@@ -24,7 +24,8 @@ use self::schedule::Schedule;
 pub(crate) use self::timeline::{End, Part, Record, Timeline};
 use crate::load::all_at_once;
 
-/// As many as begin while their clients are patient when 300 do in each second, and less than the connections that the gateway lets one address have here.
+/// As many as begin while their clients are patient when 300 do in each second, and less than the connections that the
+/// gateway lets one address have here.
 const MOST_IN_FLIGHT: u32 = 4_500;
 
 /// A request as it is sent again and again.
@@ -75,7 +76,8 @@ fn note(ended: &Mutex<Vec<Record>>, record: Record) {
     ended.lock().unwrap_or_else(PoisonError::into_inner).push(record);
 }
 
-/// How many requests are answered per second when each of `callers` sends its next one as soon as it is answered.
+/// How many requests are answered per second when each of `callers` sends its next one as soon as it is answered. Who is
+/// refused comes back when told to: those who do not wait would cost what answers the others.
 pub(crate) async fn capacity(
     client: &Arc<Client>,
     requests: &[Asked],
@@ -88,7 +90,7 @@ pub(crate) async fn capacity(
         async move {
             let mut answered = 0_u32;
             while began.elapsed() < span {
-                let (end, _) = client.ask(&request, Instant::now(), 0).await;
+                let (end, _) = client.ask(&request, Instant::now(), u32::MAX).await;
                 answered += u32::from(end == End::Answered);
             }
             Ok(answered)

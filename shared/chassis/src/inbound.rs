@@ -223,7 +223,7 @@ impl Inbound {
         let passed = self.pass(client, place, request, id.clone(), trace, measured.route());
         let outcome = passed.instrument(span.clone()).await.and_then(|answer| manners.permit(answer));
         let mut response = span.in_scope(|| answer::finished(*kind, handler, outcome, &id, &self.failures));
-        manners.apply(&mut response);
+        manners.apply(&mut response).await;
         measured.answered(response)
     }
 

@@ -24,9 +24,9 @@ use crate::metrics::CalleeMetrics;
 use crate::witness::Watcher;
 use crate::{CalleeStatus, InstanceStatus, SendError, What};
 
-/// Before the first repetition at most, and before any. It spreads what has failed at the same moment, and is short
-/// beside what a person notices.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(25), longest: Duration::from_secs(1) };
+/// Before the first repetition at most, and before any. It spreads what has failed at the same moment over a multiple of
+/// what a refusal takes, and whoever is refused by all hears of it within ten milliseconds.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(5), longest: Duration::from_secs(1) };
 
 /// Whoever asks to be left alone for longer is not waited for: the caller, who is told so, waits better by itself than in
 /// a place that others could use, and a service that has too much to do refuses at once all the way.

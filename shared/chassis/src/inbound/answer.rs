@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use telemetry::{HttpRequest, Red, RpcCall};
@@ -148,6 +148,8 @@ pub(super) struct Manners {
     version: Version,
     last: bool,
     head: bool,
+    /// Whether a body comes only if it is asked for.
+    waits: bool,
     end: End,
 }
 
@@ -157,7 +159,8 @@ impl Manners {
     pub(super) fn towards(request: &Request<UnreadBody>, place: Place<'_>, health: &Health) -> Self {
         let (version, head) = (request.version(), request.method() == Method::HEAD);
         let last = place != Place::Inner || health.is_draining();
-        Self { version, last, head, end: request.body().end().clone() }
+        let waits = request.headers().contains_key(EXPECT);
+        Self { version, last, head, waits, end: request.body().end().clone() }
     }
 
     /// The answer, if its client can tell whether it is whole. Where HTTP/1.0 knows no length the end of the
@@ -171,7 +174,10 @@ impl Manners {
         Err(Problem::new(ErrorClass::Unknown, detail).with_status(StatusCode::HTTP_VERSION_NOT_SUPPORTED))
     }
 
-    pub(super) fn apply(self, response: &mut Response) {
+    pub(super) async fn apply(self, response: &mut Response) {
+        if self.version < Version::HTTP_2 && !self.last && !self.waits && !self.end.is_read() {
+            self.end.reach().await;
+        }
         // The rest of a body that nobody reads is not waited for.
         if self.version < Version::HTTP_2 && (self.last || !self.end.is_read()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -1,17 +1,18 @@
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http::StatusCode;
 use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use resilience::Shed;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use types::{Classify, ErrorClass};
 
 use super::load::{self, Work};
@@ -85,18 +86,18 @@ impl BodyError {
 #[derive(Debug)]
 pub struct UnreadBody {
     kind: Kind,
-    body: Incoming,
+    flow: Flow,
     bounds: Bounds,
     arriving: Arriving,
-    end: End,
     work: Work,
 }
 
 impl UnreadBody {
     pub(super) fn new(kind: Kind, body: Incoming, bounds: &Bounds, arriving: &Arriving) -> Self {
         let arriving = Arriving { own: 0, all: Arc::clone(&arriving.all) };
-        let end = End(Arc::new(AtomicBool::new(body.is_end_stream())));
-        Self { kind, body, bounds: *bounds, arriving, end, work: Work::default() }
+        let end = End::of(&body);
+        let flow = Flow { body: Some(body), end };
+        Self { kind, flow, bounds: *bounds, arriving, work: Work::default() }
     }
 
     /// What it is read for.
@@ -105,7 +106,7 @@ impl UnreadBody {
     }
 
     pub(super) fn end(&self) -> &End {
-        &self.end
+        &self.flow.end
     }
 
     /// The body, which ends in a [`BodyError`] once it is larger than `most` bytes or too slow.
@@ -113,17 +114,17 @@ impl UnreadBody {
     /// # Errors
     /// `TooLarge`: it says so itself, and stays unread.
     pub fn within(self, most: usize) -> Result<Body, Problem> {
-        let Self { kind, body, bounds, arriving, end, work } = self;
-        let said = body.size_hint().lower();
+        let Self { kind, flow, bounds, arriving, work } = self;
+        let said = flow.size_hint().lower();
         if usize::try_from(said).map_or(true, |said| said > most) {
             return Err(BodyError::TooLarge(most).problem());
         }
-        if body.is_end_stream() {
+        if flow.is_end_stream() {
             return Ok(Body::empty());
         }
         let (left, time_left) = (most, bounds.body_whole);
         let waiting = None;
-        Ok(Body::new(Limited { kind, body, bounds, most, left, arriving, end, waiting, work, time_left }))
+        Ok(Body::new(Limited { kind, flow, bounds, most, left, arriving, waiting, work, time_left }))
     }
 }
 
@@ -153,28 +154,96 @@ impl Drop for Arriving {
     }
 }
 
-/// Whether a body has been read to its end, before which HTTP/1 carries no other request. Clones are the same.
+/// How far the reading of a body has come, before whose end HTTP/1 carries no other request. Clones are the same.
 #[derive(Clone, Debug)]
-pub(super) struct End(Arc<AtomicBool>);
+pub(super) struct End(Arc<Reading>);
+
+#[derive(Debug)]
+struct Reading {
+    is_over: AtomicBool,
+    /// What nobody wanted to read.
+    rest: Mutex<Option<Incoming>>,
+}
 
 impl End {
+    /// As large a rest as is read for the connection's sake: with TLS, a new one costs more than a thousand refusals.
+    const SMALL: u64 = 16 * 1024;
+    /// For what has come together with the head.
+    const PROMPT: Duration = Duration::from_millis(5);
+
+    fn of(body: &Incoming) -> Self {
+        Self(Arc::new(Reading { is_over: AtomicBool::new(body.is_end_stream()), rest: Mutex::default() }))
+    }
+
     pub(super) fn is_read(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_over.load(Ordering::Relaxed)
     }
 
     fn read(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Reads what nobody wanted, if it is small and has come already.
+    pub(super) async fn reach(&self) {
+        let rest = self.rest().take();
+        let Some(mut rest) =
+            rest.filter(|rest| rest.size_hint().exact().is_some_and(|size| size <= Self::SMALL))
+        else {
+            return;
+        };
+        let reading = async { while let Some(Ok(_)) = rest.frame().await {} };
+        if timeout(Self::PROMPT, reading).await.is_ok() && rest.is_end_stream() {
+            self.read();
+        }
+    }
+
+    fn rest(&self) -> MutexGuard<'_, Option<Incoming>> {
+        self.0.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A body on its way, which is put where its end is known if nobody reads on.
+#[derive(Debug)]
+struct Flow {
+    /// Until it is dropped.
+    body: Option<Incoming>,
+    end: End,
+}
+
+impl Flow {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        if frame.is_none() || self.is_end_stream() {
+            self.end.read();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        if !self.end.is_read() {
+            *self.end.rest() = self.body.take();
+        }
     }
 }
 
 struct Limited {
     kind: Kind,
-    body: Incoming,
+    flow: Flow,
     bounds: Bounds,
     most: usize,
     left: usize,
     arriving: Arriving,
-    end: End,
     waiting: Option<Waiting>,
     work: Work,
     /// For which the client may be waited for.
@@ -189,7 +258,7 @@ struct Waiting {
 
 impl Limited {
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+        let Poll::Ready(frame) = self.flow.poll_frame(cx) else {
             return self.poll_patience(cx).map(|error| Some(Err(error)));
         };
         if let Some(waiting) = self.waiting.take() {
@@ -197,9 +266,6 @@ impl Limited {
             if let Err(shed) = self.work.resume() {
                 return Poll::Ready(Some(Err(shed.into())));
             }
-        }
-        if frame.is_none() || self.body.is_end_stream() {
-            self.end.read();
         }
         Poll::Ready(frame.map(|frame| self.counted(frame.map_err(BodyError::of)?)))
     }
@@ -237,11 +303,11 @@ impl http_body::Body for Limited {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.flow.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.flow.size_hint()
     }
 }
 
