@@ -16,6 +16,7 @@ use axum::response::Response;
 use chassis::{Access, Arrival, Caller, Health, Problem, RawHandler, UserTokens};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use resilience::Priority;
 use runtime::Deadline;
 use service_auth::TokenError;
 use types::ErrorClass;
@@ -53,10 +54,17 @@ impl Gateway {
     /// What a listener asks for its answers.
     pub(crate) fn handler(self) -> RawHandler {
         let gateway = Arc::new(self);
-        RawHandler::new(move |arrival| {
-            let gateway = Arc::clone(&gateway);
+        let answering = Arc::clone(&gateway);
+        let handler = RawHandler::new(move |arrival| {
+            let gateway = Arc::clone(&answering);
             async move { gateway.answer(arrival).await }
-        })
+        });
+        handler.with_priority(move |head| gateway.priority(head.uri.path()))
+    }
+
+    fn priority(&self, path: &str) -> Priority {
+        let is_operators = self.routes.find(path).is_some_and(|(_, route)| route.access == Access::Operators);
+        if path == health::PATH || is_operators { Priority::Operators } else { Priority::Users }
     }
 
     async fn answer(&self, arrival: Arrival) -> Result<Response, Problem> {

@@ -27,6 +27,7 @@ mod deadline;
 mod failures;
 mod handler;
 mod load;
+mod relay;
 mod request_id;
 mod routes;
 mod rules;
@@ -45,7 +46,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
-use resilience::{LoadLimit, Priority, Shed};
+use resilience::Shed;
 use runtime::Env;
 use service_auth::Peer;
 use telemetry::{Red, TraceContext, request_span};
@@ -60,6 +61,7 @@ pub use self::body::{BodyError, UnreadBody};
 use self::failures::Failures;
 pub use self::handler::{Arrival, Handler, RawHandler};
 use self::load::{Load, UnderWay, Work};
+use self::relay::Relay;
 pub use self::request_id::RequestId;
 use self::routes::Route;
 use crate::serve::Place;
@@ -165,7 +167,7 @@ pub struct Inbound {
     /// On calls, of which each path is a kind of its own and known to the gate.
     load: Option<Arc<Load>>,
     /// On what a raw handler passes on.
-    cap: Option<LoadLimit>,
+    relay: Option<Arc<Relay>>,
     failures: Arc<Failures>,
 }
 
@@ -189,7 +191,7 @@ impl Inbound {
         let Stack { kind, shedding, ref bounds, ref red, .. } = stack;
         let sheds = shedding == Shedding::ByLoad;
         let load = || sheds.then(|| Load::new(bounds, red.clone()));
-        let (handler, load, cap) = match stack.handler {
+        let (handler, load, relay) = match stack.handler {
             Handler::Routes(router) if kind == Kind::Http => {
                 let limited = |router| match load() {
                     Some(load) => load.around(router),
@@ -198,10 +200,12 @@ impl Inbound {
                 (Handler::Routes(routes::completed(router, limited)), None, None)
             }
             handler @ Handler::Routes(_) => (handler, load().map(Arc::new), None),
-            handler @ Handler::Raw(_) => (handler, None, sheds.then(|| bounds.cap())),
+            handler @ Handler::Raw(_) => {
+                (handler, None, sheds.then(|| Arc::new(Relay::new(bounds, red.clone()))))
+            }
         };
         let failures = Arc::new(Failures::new(&stack.env.random));
-        Self { stack: Arc::new(Stack { handler, ..stack }), load, cap, failures }
+        Self { stack: Arc::new(Stack { handler, ..stack }), load, relay, failures }
     }
 
     /// Answers a request.
@@ -246,12 +250,16 @@ impl Inbound {
         let router = match &stack.handler {
             Handler::Routes(router) => router,
             Handler::Raw(raw) => {
-                let cap = self.cap.as_ref();
-                let _under_way = cap
-                    .map(|cap| load::enter(cap, Priority::Users, &stack.red).map_err(load::problem))
-                    .transpose()?;
+                let relay = self.relay.as_ref();
+                let passage =
+                    relay.map(|relay| relay.enter(&head, raw)).transpose().map_err(load::problem)?;
                 let arrival = Arrival { head, body, addr: client.addr, id, trace, route };
-                return stack.contain(raw.answer(arrival)).await?;
+                let answer = stack.contain(raw.answer(arrival));
+                let (answer, calls) = service_client::watch_calls(answer).await;
+                if let Some(passage) = passage {
+                    passage.answered(calls);
+                }
+                return answer?;
             }
         };
         let deadline = deadline::of(stack.kind, &head.headers, client.peer.is_some(), stack.bounds.answer)?;
@@ -277,9 +285,12 @@ impl Inbound {
                 "the deadline passed while the request was being worked on; it may have taken effect";
             Ok(Problem::new(ErrorClass::Unknown, detail).into_response())
         })?;
-        if under_way.answered(&response, calls) == load::Came::WithoutRoom && stack.kind == Kind::Grpc {
-            // No handler's status says of itself that there was too much to do.
-            response = load::problem(Shed::soon()).into_response();
+        if under_way.answered(&response, calls) == load::Came::WithoutRoom {
+            match stack.kind {
+                Kind::Http => service_client::tell_overload(response.headers_mut()),
+                // No handler's status says of itself that there was too much to do.
+                Kind::Grpc => response = load::problem(Shed::soon()).into_response(),
+            }
         }
         if calls.failed {
             service_client::forbid_retry(response.headers_mut());

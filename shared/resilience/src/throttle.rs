@@ -43,7 +43,7 @@ impl Throttle {
     /// # Errors
     /// [`Shed`]: it would be refused further on.
     pub fn try_enter(&self) -> Result<(), Shed> {
-        if !self.is_active.load(Ordering::Relaxed) {
+        if !self.is_active() {
             return Ok(());
         }
         let mut flow = self.flow();
@@ -53,7 +53,7 @@ impl Throttle {
 
     /// One that was let in was answered.
     pub fn answered(&self) {
-        if self.is_active.load(Ordering::Relaxed) {
+        if self.is_active() {
             let mut flow = self.flow();
             flow.iter_mut().for_each(|flow| flow.answered += 1);
             self.turn(&mut flow);
@@ -66,6 +66,11 @@ impl Throttle {
         flow.get_or_insert_with(Flow::begin).refused += 1;
         self.is_active.store(true, Ordering::Relaxed);
         self.turn(&mut flow);
+    }
+
+    /// Whether anything has been refused of late, so that it counts what comes.
+    pub fn is_active(&self) -> bool {
+        self.is_active.load(Ordering::Relaxed)
     }
 
     fn turn(&self, flow: &mut Option<Flow>) {

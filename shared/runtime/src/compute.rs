@@ -11,8 +11,8 @@ use tokio::time::Instant;
 /// Where computation goes that takes milliseconds of a processor, such as hashing a password: onto threads of its own, so
 /// many and no more, which get what the async threads leave of the processors; so many waiting and no more.
 ///
-/// A burst may wait. A line that does not get shorter is no burst: then only as many wait as there are threads, so that who
-/// is let in waits about as long as the work takes, however much is asked for ("Controlling Queue Delay", Nichols and
+/// A burst may wait. A line that does not end is no burst: then only half as many wait as there are threads, so that who is
+/// let in waits no longer than half of what the work takes, however much is asked for ("Controlling Queue Delay", Nichols and
 /// Jacobson, 2012, has the idea of telling the one from the other by the shortest wait of late).
 #[derive(Clone)]
 pub struct Compute(Option<Arc<Pool>>);
@@ -48,11 +48,13 @@ pub enum ComputeError {
 }
 
 impl Compute {
-    /// In a burst, for each thread. At 27 ms for a password this is under a second of work; whoever comes after that is
-    /// better told at once.
-    const MOST_WAITING: usize = 32;
+    /// In a burst, for each thread. At 27 ms for a password this is under half a second of work; whoever comes after that
+    /// is better told at once.
+    const MOST_WAITING: usize = 16;
     /// By then a burst of so many is over.
-    const BURST: Duration = Duration::from_secs(1);
+    const BURST: Duration = Duration::from_millis(500);
+    /// A rush is over when nobody has been refused for so long. Whoever keeps most of it away lets some through all the time.
+    const CALM: Duration = Duration::from_secs(2);
 
     /// # Panics
     /// If the system gives no threads.
@@ -140,9 +142,10 @@ impl Pool {
 impl Line {
     fn take(&mut self, threads: usize) -> Result<(), ComputeError> {
         let now = Instant::now();
-        let is_refusing = self.refused.is_some_and(|refused| now - refused < Compute::BURST);
+        let is_refusing = self.refused.is_some_and(|refused| now - refused < Compute::CALM);
         let is_burst = self.waiting == 0 || now - self.began < Compute::BURST;
-        let most = if is_burst && !is_refusing { Compute::MOST_WAITING * threads } else { threads };
+        let most =
+            if is_burst && !is_refusing { Compute::MOST_WAITING * threads } else { threads.div_ceil(2) };
         if self.waiting >= most {
             self.refused = Some(now);
             return Err(ComputeError::Overloaded);
@@ -213,8 +216,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn in_a_line_that_does_not_end_only_as_many_wait_as_there_are_threads() {
-        const THREADS: usize = 2;
+    async fn in_a_line_that_does_not_end_only_half_as_many_wait_as_there_are_threads() {
+        const THREADS: usize = 4;
         let mut line = Line { waiting: 0, began: Instant::now(), refused: None };
         let come = |line: &mut Line| line.take(THREADS).is_ok();
         for _ in 0..5 {
@@ -226,7 +229,7 @@ mod tests {
         assert!(come(&mut line) && come(&mut line));
         assert!(!come(&mut line), "that it was short for a moment does not end the rush");
         line.waiting = 0;
-        tokio::time::advance(Compute::BURST).await;
+        tokio::time::advance(Compute::CALM).await;
         for _ in 0..5 {
             assert!(come(&mut line), "nobody has been refused for a while");
         }

@@ -7,7 +7,6 @@ use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use discovery::{Endpoint, Endpoints};
 use futures_util::TryFutureExt as _;
@@ -163,7 +162,7 @@ impl Shared {
                 Waited::InVain => {
                     let others_answer = search.others_answer(&sending);
                     sending.instance.connections.give_up(&taken);
-                    search.elsewhere(addr, Duration::ZERO);
+                    search.elsewhere(addr);
                     attempts.left();
                     let others = self.exchange_again(outgoing, search, attempts);
                     let first = |waited| self.came(waited, sending, taken, outgoing, others_answer);

@@ -219,7 +219,7 @@ where
                 Waited::TooLong => Waited::TooLong,
                 Waited::InVain => {
                     let others_answer = search.others_answer(&sending);
-                    search.elsewhere(addr, Duration::ZERO);
+                    search.elsewhere(addr);
                     attempts.left();
                     let others = self.exchange_again(outgoing, search, attempts);
                     let first = |waited| self.came(waited, sending, lease, outgoing, others_answer);

@@ -37,7 +37,7 @@ pub use error::{CallError, SendError};
 pub use http_client::{HttpClient, Proxied};
 pub use instances::InstanceStatus;
 pub use outbound::{CalleeStatus, Outbound};
-pub use passed_on::{Calls, allow_retry, forbid_retry, forbids_retry, watch_calls};
+pub use passed_on::{Calls, allow_retry, forbid_retry, forbids_retry, tell_overload, watch_calls};
 pub use request::{request, streaming};
 pub use witness::{Event, Outcome, What, Witness};
 

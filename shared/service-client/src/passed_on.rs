@@ -21,6 +21,9 @@ pub struct Calls {
     pub overloaded: bool,
 }
 
+/// That there was too much to do; of a call, the status says so.
+const OVERLOADED: HeaderName = HeaderName::from_static("flotilla-overloaded");
+
 tokio::task_local! {
     /// Of the request that this task answers.
     static CALLS: Cell<Calls>;
@@ -34,6 +37,15 @@ pub async fn watch_calls<F: Future>(work: F) -> (F::Output, Calls) {
             (output, CALLS.with(Cell::get))
         })
         .await
+}
+
+/// Tells whoever gets an answer with `headers` that there is too much to do, so that more of the same is refused, too.
+pub fn tell_overload(headers: &mut HeaderMap) {
+    headers.insert(OVERLOADED, HeaderValue::from_static("true"));
+}
+
+pub(crate) fn tells_overload(headers: &HeaderMap) -> bool {
+    headers.contains_key(OVERLOADED)
 }
 
 /// Has whoever gets an answer with `headers` not try again.

@@ -27,6 +27,8 @@ pub(crate) struct Told {
 pub(crate) enum Refusal {
     /// Another attempt may go better. This instance is to be left alone for so long.
     Passing(Duration),
+    /// Another instance may do it, which nobody need wait for.
+    Elsewhere,
     /// As [`Self::Passing`], where something on the way says so, which may have asked the callee before.
     Doubtful(Duration),
     /// It has been tried again further on, or is to be left alone for good.
@@ -71,6 +73,9 @@ pub(crate) fn by_http(status: StatusCode, headers: &HeaderMap, clock: &Clock) ->
         status if status.is_client_error() => Some(ErrorClass::Invalid),
         _ => None,
     };
+    if passed_on::tells_overload(headers) {
+        passed_on::note_overload();
+    }
     let wait = headers.get(RETRY_AFTER).and_then(|value| wait(value, clock)).unwrap_or_default();
     let is_own = passed_on::allows_retry(headers);
     told(class, headers, if is_own { Refusal::Passing(wait) } else { Refusal::Doubtful(wait) })

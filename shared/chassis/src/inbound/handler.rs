@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Response;
 use http::request::Parts;
+use resilience::Priority;
 use telemetry::TraceContext;
 
 use super::RequestId;
@@ -34,7 +35,10 @@ impl Handler {
 
 /// A function that answers every request of a listener. It bounds its time itself. Clones are the same.
 #[derive(Clone)]
-pub struct RawHandler(Arc<dyn Fn(Arrival) -> Answering + Send + Sync>);
+pub struct RawHandler {
+    handle: Arc<dyn Fn(Arrival) -> Answering + Send + Sync>,
+    priority: Arc<dyn Fn(&Parts) -> Priority + Send + Sync>,
+}
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
 
@@ -60,11 +64,22 @@ impl RawHandler {
     where
         F: Future<Output = Result<Response, Problem>> + Send + 'static,
     {
-        Self(Arc::new(move |arrival| Box::pin(handle(arrival))))
+        let handle = Arc::new(move |arrival| Box::pin(handle(arrival)) as Answering);
+        Self { handle, priority: Arc::new(|_| Priority::Users) }
+    }
+
+    /// The same, where not all requests are users'.
+    #[must_use]
+    pub fn with_priority(self, priority: impl Fn(&Parts) -> Priority + Send + Sync + 'static) -> Self {
+        Self { priority: Arc::new(priority), ..self }
     }
 
     pub(super) async fn answer(&self, arrival: Arrival) -> Result<Response, Problem> {
-        (self.0)(arrival).await
+        (self.handle)(arrival).await
+    }
+
+    pub(super) fn priority(&self, head: &Parts) -> Priority {
+        (self.priority)(head)
     }
 }
 

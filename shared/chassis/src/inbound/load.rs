@@ -56,15 +56,10 @@ impl Bounds {
         LoadLimitConfig { most: self.in_flight, slack: UNNOTICED, ..default }
     }
 
-    /// Of what is passed on.
-    fn cap_alone(&self) -> LoadLimitConfig {
-        let most = self.in_flight;
-        LoadLimitConfig { first: most, least: most, ..self.by_load() }
-    }
-
     /// The cap of a handler that has no limit besides.
     pub(super) fn cap(&self) -> LoadLimit {
-        LoadLimit::new(self.cap_alone())
+        let most = self.in_flight;
+        LoadLimit::new(LoadLimitConfig { first: most, least: most, ..self.by_load() })
     }
 }
 
@@ -133,7 +128,7 @@ async fn limited(State(load): State<Arc<Load>>, request: Request, next: Next) ->
 }
 
 /// Lets a request in and counts it if it is not.
-pub(super) fn enter(limit: &LoadLimit, priority: Priority, red: &Red) -> Result<Admitted, Shed> {
+fn enter(limit: &LoadLimit, priority: Priority, red: &Red) -> Result<Admitted, Shed> {
     limit.try_enter(priority).inspect_err(|_shed| red.shed(priority.as_str()))
 }
 

@@ -118,6 +118,7 @@ impl<'a> Attempts<'a> {
     pub(crate) async fn after<T>(&mut self, came: Came<T>, can_be_sent: bool) -> Option<Came<T>> {
         self.watch.tell(|| What::Came(came.outcome()));
         let not_before = match &came {
+            Came::Refusal(_, Refusal::Elsewhere) => Some(Duration::ZERO),
             Came::Refusal(_, Refusal::Passing(rest)) if *rest <= LONGEST_REST => Some(*rest),
             Came::Refusal(_, Refusal::Doubtful(rest))
                 if *rest <= LONGEST_REST && self.repeatable != Repeatable::No =>
@@ -127,8 +128,10 @@ impl<'a> Attempts<'a> {
             Came::Failure(error) if self.may_repeat(error) => Some(Duration::ZERO),
             Came::Answer(_) | Came::Error(_) | Came::Refusal(..) | Came::Failure(_) => None,
         };
-        let pause = |told| BACKOFF.pause_after(RetryAfter(told), self.number - 1, &self.callee.random);
-        let pause = not_before.map(pause);
+        let backoff = |told| BACKOFF.pause_after(RetryAfter(told), self.number - 1, &self.callee.random);
+        // Whoever goes to another instance after the first refusal meets nobody there who failed with it.
+        let is_at_once = self.number == 1 && matches!(came, Came::Refusal(_, Refusal::Elsewhere));
+        let pause = not_before.map(|told| if is_at_once { told } else { backoff(told) });
         let in_time = pause.filter(|pause| *pause < self.deadline.remaining());
         let Some(pause) = in_time.filter(|_| can_be_sent && self.may_go_on() && self.pay()) else {
             return Some(came);
@@ -142,7 +145,9 @@ impl<'a> Attempts<'a> {
             }
             _ => {}
         }
-        sleep(pause).await;
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
         self.next();
         None
     }

@@ -178,24 +178,23 @@ impl<'a, C: Connections> Search<'a, C> {
         self.known = self.instances.known();
     }
 
-    /// Has another instance tried next than that of `addr`, in the set as it is then. Where there is none, that one has
-    /// to be left alone for `not_before`, which is given back.
-    pub(crate) fn elsewhere(&mut self, addr: SocketAddr, not_before: Duration) -> Duration {
+    /// Has another instance tried next than that of `addr`, in the set as it is then; whether there is one.
+    pub(crate) fn elsewhere(&mut self, addr: SocketAddr) -> bool {
         self.is_fresh = false;
         self.tried.push(addr);
         self.known = self.instances.known();
         self.error = None;
-        if self.known.instances.iter().any(|instance| self.is_untried(instance)) {
-            return Duration::ZERO;
+        let is_one = self.known.instances.iter().any(|instance| self.is_untried(instance));
+        if !is_one {
+            self.tried.clear();
         }
-        self.tried.clear();
-        not_before
+        is_one
     }
 
     /// As [`elsewhere`](Self::elsewhere), after the connection to an instance ended before the request was on it. So it
     /// does when an instance takes its leave in order; whoever has none that lasts does not.
     pub(crate) fn unsent(&mut self, sending: Sending<C>, is_last: bool) {
-        self.elsewhere(sending.instance.addr, Duration::ZERO);
+        self.elsewhere(sending.instance.addr);
         if is_last {
             sending.failed();
         } else {
@@ -221,7 +220,7 @@ impl<'a, C: Connections> Search<'a, C> {
         match came {
             Came::Refusal(answer, refusal) => Came::Refusal(answer, self.after_refusal(addr, refusal)),
             Came::Failure(error) if error.is_of_an_instance() => {
-                self.elsewhere(addr, Duration::ZERO);
+                self.elsewhere(addr);
                 Came::Failure(error)
             }
             came => came,
@@ -231,9 +230,9 @@ impl<'a, C: Connections> Search<'a, C> {
     /// As [`elsewhere`](Self::elsewhere), after what the instance of `addr` has answered.
     fn after_refusal(&mut self, addr: SocketAddr, refusal: Refusal) -> Refusal {
         match refusal {
-            Refusal::Passing(not_before) => Refusal::Passing(self.elsewhere(addr, not_before)),
-            Refusal::Doubtful(not_before) => Refusal::Doubtful(self.elsewhere(addr, not_before)),
-            Refusal::Final => Refusal::Final,
+            Refusal::Passing(_) if self.elsewhere(addr) => Refusal::Elsewhere,
+            Refusal::Doubtful(_) if self.elsewhere(addr) => Refusal::Doubtful(Duration::ZERO),
+            refusal => refusal,
         }
     }
 

@@ -1,0 +1,112 @@
+//! How much is passed on.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use http::request::Parts;
+use http::{Method, Uri};
+use resilience::{Admitted, LoadLimit, Priority, Shed, Throttle};
+use service_client::Calls;
+use telemetry::Red;
+
+use super::{Bounds, RawHandler};
+
+/// What a raw handler passes on: under one cap, and of what is refused further on no more than is answered. It does not
+/// know what is dear, and so has no limits besides.
+#[derive(Debug)]
+pub(super) struct Relay {
+    cap: LoadLimit,
+    red: Red,
+    crowds: Crowds,
+}
+
+/// A request that is passed on.
+pub(super) struct Passage<'a> {
+    relay: &'a Relay,
+    method: Method,
+    uri: Uri,
+    _admitted: Admitted,
+}
+
+impl Relay {
+    pub(super) fn new(bounds: &Bounds, red: Red) -> Self {
+        Self { cap: bounds.cap(), red, crowds: Crowds::default() }
+    }
+
+    /// Lets in the request of `head`, which `handler` passes on.
+    pub(super) fn enter(&self, head: &Parts, handler: &RawHandler) -> Result<Passage<'_>, Shed> {
+        let Parts { method, uri, .. } = head;
+        let as_users = self.crowds.try_enter(method, uri).and_then(|()| self.cap.try_enter(Priority::Users));
+        let admitted = as_users.or_else(|shed| {
+            let priority = handler.priority(head);
+            let admitted = match priority {
+                Priority::Operators => self.cap.try_enter(priority),
+                Priority::Users | Priority::Background => Err(shed),
+            };
+            admitted.inspect_err(|_shed| self.red.shed(priority.as_str()))
+        })?;
+        Ok(Passage { relay: self, method: method.clone(), uri: uri.clone(), _admitted: admitted })
+    }
+}
+
+impl Passage<'_> {
+    /// It has been answered, after `calls` to others.
+    pub(super) fn answered(self, calls: Calls) {
+        let crowds = &self.relay.crowds;
+        if calls.failed && calls.overloaded {
+            crowds.refused(&self.method, &self.uri);
+        } else {
+            crowds.answered(&self.method, &self.uri);
+        }
+    }
+}
+
+/// What is refused further on, by method and path, as long as it is.
+#[derive(Debug, Default)]
+struct Crowds {
+    /// Otherwise nobody need look.
+    is_any: AtomicBool,
+    throttles: RwLock<BTreeMap<String, Arc<Throttle>>>,
+}
+
+impl Crowds {
+    /// A platform has fewer operations without names of things in their paths. What is about a thing of its own each time
+    /// is refused further on as before.
+    const MOST: usize = 256;
+
+    fn try_enter(&self, method: &Method, uri: &Uri) -> Result<(), Shed> {
+        self.find(method, uri).map_or(Ok(()), |throttle| throttle.try_enter())
+    }
+
+    fn answered(&self, method: &Method, uri: &Uri) {
+        let Some(throttle) = self.find(method, uri) else { return };
+        throttle.answered();
+        if !throttle.is_active() {
+            let mut throttles = self.throttles.write().unwrap_or_else(PoisonError::into_inner);
+            throttles.retain(|_, throttle| throttle.is_active());
+            self.is_any.store(!throttles.is_empty(), Ordering::Relaxed);
+        }
+    }
+
+    fn refused(&self, method: &Method, uri: &Uri) {
+        let mut throttles = self.throttles.write().unwrap_or_else(PoisonError::into_inner);
+        let operation = operation(method, uri);
+        if throttles.len() < Self::MOST || throttles.contains_key(&operation) {
+            throttles.entry(operation).or_default().refused();
+            self.is_any.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn find(&self, method: &Method, uri: &Uri) -> Option<Arc<Throttle>> {
+        if !self.is_any.load(Ordering::Relaxed) {
+            return None;
+        }
+        let throttles = self.throttles.read().unwrap_or_else(PoisonError::into_inner);
+        throttles.get(&operation(method, uri)).cloned()
+    }
+}
+
+fn operation(method: &Method, uri: &Uri) -> String {
+    format!("{method} {}", uri.path())
+}
