@@ -121,3 +121,55 @@ async fn a_gateway_waits_for_those_that_it_leads_to_and_not_for_ever_for_one_tha
 
     Town::tell(async |town| while town.admin("/health/ready").await.status() != 200 {}).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_service_has_no_room_for_is_refused_here_and_all_else_is_not() {
+    let routes = "/users/crowded public user-service, /users user user-service, /auth public auth-service";
+    Town::with(&[("ROUTES", routes)], async |town| {
+        let passed_on = async || {
+            let metrics = town.metrics().await;
+            let lines = metrics.lines().filter(|line| {
+                line.starts_with("http_server_request_duration_seconds_count")
+                    && line.contains(r#"http_route="/users/crowded",http_response_status_code="503""#)
+            });
+            lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u32>().ok()).sum::<u32>()
+        };
+        let crowd = async |count: u32| {
+            for _ in 0..count {
+                sleep(Duration::from_millis(5)).await;
+                let reply = town.ask("POST", "/users/crowded", "", "me").await;
+                assert!(reply.status() == 200 || reply.header("retry-after") == Some("1"), "{reply:?}");
+            }
+        };
+        crowd(1_000).await;
+        let before = passed_on().await;
+        crowd(1_000).await;
+        let refused_further_on = passed_on().await - before;
+        assert!((1..250).contains(&refused_further_on), "{refused_further_on} of 1,000 were passed on");
+        assert_eq!(town.get("/users/echo", "").await.status(), 401, "nobody is kept from anything else");
+        assert_eq!(town.get("/auth/echo", "").await.status(), 200);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_outlasts_the_refusal_of_a_request_that_has_come_whole() {
+    Town::tell(async |town| {
+        let mut visitor = town.visitor().await;
+        for _ in 0..3 {
+            visitor
+                .send("POST /users/echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello".to_owned())
+                .await;
+            let refused = visitor.reply().await;
+            assert_eq!((refused.status(), refused.header("connection")), (401, None));
+        }
+        visitor.send("POST /users/echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhel".to_owned()).await;
+        let refused = visitor.reply().await;
+        assert_eq!(
+            (refused.status(), refused.header("connection")),
+            (401, Some("close")),
+            "more of it is not waited for"
+        );
+    })
+    .await;
+}

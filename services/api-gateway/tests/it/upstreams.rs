@@ -2,16 +2,19 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use chassis::{Access, Assembly, Caller, ClientAddr, Edge, Platform, get, post};
+use chassis::{Access, Assembly, Caller, ClientAddr, Edge, Platform, Problem, get, post};
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
+use runtime::ComputeError;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, Notify, mpsc};
+use types::{Classify, ErrorClass};
 
 /// What a test and the service's handlers tell each other.
 #[derive(Clone)]
@@ -24,14 +27,26 @@ struct Shared {
     saying: Mutex<Option<mpsc::Receiver<Bytes>>>,
     reached: Notify,
     left: Notify,
+    crowd: AtomicUsize,
+}
+
+/// There is no thread for it.
+#[derive(Debug, thiserror::Error)]
+#[error("it cannot be computed")]
+struct NoThread(#[source] ComputeError);
+
+impl Classify for NoThread {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Unavailable
+    }
 }
 
 impl Shop {
     pub(crate) fn new() -> Self {
         let ((heard, hearing), (said, saying)) = (mpsc::channel(64), mpsc::channel(64));
         let (hearing, saying) = (Mutex::new(hearing), Mutex::new(Some(saying)));
-        let (reached, left) = Default::default();
-        Self(Arc::new(Shared { heard, hearing, said, saying, reached, left }))
+        let (reached, left, crowd) = Default::default();
+        Self(Arc::new(Shared { heard, hearing, said, saying, reached, left, crowd }))
     }
 
     /// The next part of the body that reached `/users/upload`.
@@ -62,6 +77,7 @@ impl Shop {
             .route("/users/upload", post(Access::Anybody, upload))
             .route("/users/stream", get(Access::Anybody, stream_said))
             .route("/users/stuck", get(Access::Anybody, stuck).post(Access::Anybody, stuck))
+            .route("/users/crowded", post(Access::Anybody, crowded))
             .route("/users/deaf", post(Access::Anybody, async || "heard nothing"))
             .route("/users/status/{status}", get(Access::Anybody, status))
             .route("/users/{*path}", get(Access::Anybody, echo))
@@ -88,6 +104,13 @@ pub(crate) async fn echo(client: ClientAddr, request: Request) -> Response {
         "body": String::from_utf8_lossy(&body),
     });
     axum::Json(told).into_response()
+}
+
+/// Answers one of ten, and has no room for the others.
+async fn crowded(State(shop): State<Shop>, body: Body) -> Result<&'static str, Problem> {
+    body.collect().await.map_err(|_broken| Problem::new(ErrorClass::Invalid, "the body must come whole"))?;
+    let nth = shop.0.crowd.fetch_add(1, Ordering::Relaxed);
+    if nth % 10 == 0 { Ok("done") } else { Err(NoThread(ComputeError::Overloaded).into()) }
 }
 
 /// Takes a body part by part.
