@@ -59,7 +59,8 @@ impl Channel {
         let address = |endpoint: &Endpoint| endpoint.grpc;
         let reconnect = Reconnect::over(&dialer, |dialer, instance: Arc<Instance<Line>>| async move {
             let (line, patience) = (&instance.connections, Dialer::IN_BACKGROUND);
-            line.get(&dialer, instance.addr, patience, Deadline::within(patience)).await.map(drop)
+            let patience = || (patience, Deadline::within(patience));
+            line.get(&dialer, instance.addr, patience).await.map(drop)
         });
         let set =
             |breaker| Instances::new(service, endpoints.clone(), address, breaker, random, reconnect.clone());
@@ -229,8 +230,13 @@ impl Shared {
     ) -> Result<(Sending<Line>, Taken), SendError> {
         loop {
             let mut sending = search.next()?;
-            let (instance, (patience, turn_by)) = (&sending.instance, search.patience(deadline));
-            match instance.connections.get(&self.dialer, instance.addr, patience, turn_by).await {
+            let instance = &sending.instance;
+            if let Some(taken) = instance.connections.free() {
+                sending.connected_before();
+                return Ok((sending, taken));
+            }
+            let patience = || search.patience(deadline);
+            match instance.connections.get(&self.dialer, instance.addr, patience).await {
                 Ok(open) => {
                     let taken = deadline.bound(open.take()).await.or(Err(SendError::Spent))?;
                     sending.connected();

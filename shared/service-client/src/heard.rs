@@ -18,9 +18,9 @@ impl Default for Heard {
 }
 
 impl Heard {
-    /// Notes that it is now.
-    pub(crate) fn note(&self) {
-        let micros = u64::try_from(self.made.elapsed().as_micros()).unwrap_or(u64::MAX);
+    /// Notes that it is `now`.
+    pub(crate) fn note(&self, now: Instant) {
+        let micros = u64::try_from((now - self.made).as_micros()).unwrap_or(u64::MAX);
         self.last.fetch_max(micros, Ordering::Relaxed);
     }
 

@@ -42,10 +42,13 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Of an answer over gRPC that is an error, the status is in the head.
 pub(crate) fn by_grpc(http: StatusCode, headers: &HeaderMap) -> Told {
-    if !headers.contains_key(GRPC_STATUS) {
+    let Some(code) = headers.get(GRPC_STATUS) else {
         // Something on the way answers in the place of the callee, which tonic takes for what it may mean.
         let class = (http != StatusCode::OK).then_some(ErrorClass::Unknown);
         return told(class, headers, AT_ONCE);
+    };
+    if code == "0" {
+        return told(None, headers, AT_ONCE);
     }
     let status = Status::from_header_map(headers).filter(|status| status.code() != Code::Ok);
     let Some(status) = status else { return told(None, headers, AT_ONCE) };

@@ -18,6 +18,8 @@ use crate::instances::{Answering, FAIR};
 pub struct Answered {
     body: Incoming,
     /// By when all of it must be there.
+    until: Option<Deadline>,
+    /// When that has passed, once it has been waited for.
     late: Option<Pin<Box<Sleep>>>,
     /// Whether there was time enough for it.
     is_fair: bool,
@@ -33,9 +35,8 @@ impl Answered {
         place: Taken,
         answering: Answering<Line>,
     ) -> Self {
-        let left = until.map(Deadline::remaining);
-        let (late, is_fair) = (left.map(|left| Box::pin(sleep(left))), left.is_some_and(|left| left >= FAIR));
-        Self { body, late, is_fair, answering: Some(answering), _place: place }
+        let is_fair = until.is_some_and(|until| until.remaining() >= FAIR);
+        Self { body, until, late: None, is_fair, answering: Some(answering), _place: place }
     }
 
     fn broke_off(&mut self) {
@@ -61,7 +62,8 @@ impl Body for Answered {
                 })
             }));
         }
-        let Some(late) = &mut self.late else { return Poll::Pending };
+        let Some(until) = self.until else { return Poll::Pending };
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep(until.remaining())));
         ready!(late.as_mut().poll(context));
         if self.is_fair {
             self.broke_off();

@@ -61,19 +61,19 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Line {
-    /// The connection, made by whoever comes first within its `patience`. If that fails, those who have waited until `turn_by` at most need
+    /// The connection, made by whoever comes first within its patience. If that fails, those who have waited for their turn need
     /// not try it again.
     pub(super) async fn get(
         &self,
         dialer: &Dialer,
         addr: SocketAddr,
-        patience: Duration,
-        turn_by: Deadline,
+        patience: impl FnOnce() -> (Duration, Deadline),
     ) -> Result<Arc<Open>, Arc<ConnectError>> {
         let failures = match self.usable() {
             Ok(open) => return Ok(open),
             Err(failures) => failures,
         };
+        let (patience, turn_by) = patience();
         let connecting = turn_by.bound(self.connecting.lock()).await;
         let _connecting = connecting.or(Err(ConnectError::Busy)).map_err(Arc::new)?;
         match self.usable() {
@@ -86,7 +86,9 @@ impl Line {
                 failure => return Err(Arc::new(ConnectError::Theirs(failure))),
             },
         }
-        let connected = dialer.within(patience, connect(dialer, addr)).await.map(Arc::new).map_err(Arc::new);
+        // What it keeps meanwhile would otherwise be moved with every call.
+        let connecting = Box::pin(connect(dialer, addr));
+        let connected = dialer.within(patience, connecting).await.map(Arc::new).map_err(Arc::new);
         let mut state = self.state();
         match &connected {
             Ok(open) => state.open = Some(Arc::clone(open)),
@@ -104,6 +106,13 @@ impl Line {
     }
 
     /// The connection if it can be used, or else how often it could not be made.
+    /// A place on the connection, if there is one and none of it has to be waited for.
+    pub(super) fn free(&self) -> Option<Taken> {
+        let open = self.usable().ok()?;
+        let place = Arc::clone(&open.places).try_acquire_owned().ok()?;
+        Some(Taken { open, _place: place })
+    }
+
     fn usable(&self) -> Result<Arc<Open>, u64> {
         let state = self.state();
         match &state.open {

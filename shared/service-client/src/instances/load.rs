@@ -57,8 +57,7 @@ impl Load {
     }
 
     /// An answer has begun after `took`.
-    pub(super) fn answered(&self, took: Duration) {
-        let now = Instant::now();
+    pub(super) fn answered(&self, took: Duration, now: Instant) {
         let (sample, share) = (nanos(took), self.share(now));
         let moved = self.average() as f64 * share + sample * (1.0 - share);
         self.write(moved.max(sample), now);
@@ -66,7 +65,7 @@ impl Load {
 
     /// It was refused, or there was no answer within `took`.
     pub(super) fn failed(&self, took: Duration) {
-        self.answered(took.max(Self::REFUSED));
+        self.answered(took.max(Self::REFUSED), Instant::now());
     }
 
     /// It is there again and answers after `took`; how it was before says nothing any more.
@@ -123,7 +122,7 @@ mod tests {
 
     fn answering(after: Duration) -> Load {
         let load = Load::new(None);
-        load.answered(after);
+        load.answered(after, Instant::now());
         load
     }
 
@@ -134,13 +133,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_answer_counts_at_once_and_is_forgotten_slowly() {
         let load = answering(MILLI);
-        load.answered(100 * MILLI);
+        load.answered(100 * MILLI, Instant::now());
         assert_eq!(cost(&load), 100 * MILLI);
-        load.answered(MILLI);
+        load.answered(MILLI, Instant::now());
         assert_eq!(cost(&load), 100 * MILLI, "one quick answer at the same moment takes nothing back");
         for _ in 0..20 {
             tokio::time::advance(Load::MEMORY / 10).await;
-            load.answered(MILLI);
+            load.answered(MILLI, Instant::now());
         }
         assert!((10 * MILLI..20 * MILLI).contains(&cost(&load)), "{:?}", cost(&load));
     }

@@ -28,6 +28,11 @@ impl<C: Connections> Sending<C> {
         Self { instance, permit: Some(permit), began: now, watch }
     }
 
+    /// Notes that there is a connection, which did not have to be waited for.
+    pub(crate) fn connected_before(&self) {
+        self.instance.reached();
+    }
+
     /// Notes that there is a connection, from which on the instance is what takes time.
     pub(crate) fn connected(&mut self) {
         self.instance.reached();
@@ -46,7 +51,7 @@ impl<C: Connections> Sending<C> {
 
     /// Notes that this process has stood still, which is nothing against those that were asked before.
     pub(crate) fn stood_still(&self) {
-        self.instance.common.stood_still.note();
+        self.instance.common.stood_still.note(Instant::now());
     }
 
     /// Whether this process has stood still since the instance has had the request, and has hardly caught up.
@@ -63,10 +68,11 @@ impl<C: Connections> Sending<C> {
 
     /// Notes what the beginning of an answer says of the instance, of which the rest may yet say another thing.
     pub(crate) fn answered(mut self, verdict: Verdict) -> Answering<C> {
-        self.instance.heard.note();
-        let (took, load) = (self.began.elapsed(), &self.instance.load);
+        let now = Instant::now();
+        self.instance.heard.note(now);
+        let (took, load) = (now - self.began, &self.instance.load);
         if verdict == Verdict::Success {
-            load.answered(took);
+            load.answered(took, now);
         } else {
             load.failed(took);
         }

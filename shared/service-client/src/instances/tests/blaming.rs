@@ -72,7 +72,7 @@ async fn what_does_not_get_onto_a_connection_goes_elsewhere_and_whoever_has_none
     };
     assert_eq!(unsent(), 2);
     assert_eq!(spread(&instances, 20).await, [0, 0, 20, 0], "it is dear for it");
-    instance(&instances, 2).load.answered(Duration::from_secs(5));
+    instance(&instances, 2).load.answered(Duration::from_secs(5), tokio::time::Instant::now());
     assert_eq!([(); 10].map(|()| unsent()), [2; 10], "however dear the others are");
     assert!(instance(&instances, 1).breaker.is_closed(), "it may only take its leave");
     for _ in 0..BreakerConfig::default().failures_in_a_row.get() {
