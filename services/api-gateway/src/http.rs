@@ -5,9 +5,10 @@
 //! 2. *path and route*: what is not there needs no token;
 //! 3. *token, then revocations*: who asks, and whether they still may;
 //! 4. *limit by user*: once it is known whose request it is;
-//! 5. *what its address has under way*: from here on it takes up a service, for as long as its client likes;
-//! 6. *headers*: what a service is told of the request and of its origin;
-//! 7. *the service*, with the route's time until its answer begins. The body follows as it comes, up to its size.
+//! 5. *room at the service*: what that would refuse goes no further;
+//! 6. *what its address has under way*: from here on it takes up a service, for as long as its client likes;
+//! 7. *headers*: what a service is told of the request and of its origin;
+//! 8. *the service*, with the route's time until its answer begins. The body follows as it comes, up to its size.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +81,7 @@ impl Gateway {
         arrival.matched(&route.prefix);
         let deadline = Deadline::within(route.timeout.unwrap_or(self.timeout));
         self.admit(route.access, &arrival.head.headers, client, deadline).await?;
+        arrival.pass_on()?;
         self.pass(route, &self.upstreams[number], arrival, client, deadline).await
     }
 

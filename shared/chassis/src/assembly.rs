@@ -15,8 +15,8 @@ use tonic::service::Routes;
 use crate::inbound::{Handler, Inbound, Kind, Shedding, Stack};
 use crate::serve::{Server, Transport};
 use crate::{
-    Check, Edge, Finding, Front, Gate, KeySource, Platform, Service, StartError, UserTokens, admin, grpc,
-    knowledge, operations,
+    Access, Check, Edge, Finding, Front, Gate, KeySource, Operation, Platform, Service, StartError,
+    UserTokens, admin, grpc, knowledge, operations,
 };
 
 /// What a service is made of.
@@ -156,8 +156,11 @@ impl Binder<'_> {
         let Platform { identity, trust_domain, metrics, listeners, .. } = self.platform;
         let asks = edge.asks_for_users();
         let (tokens, keeping) = UserTokens::new(self.platform, keys);
+        let for_operators = |operation: &&Operation| operation.access == Access::Operators;
+        let operators = edge.operations().iter().filter(for_operators).cloned().collect();
         let router = edge.into_router(tokens);
         let stack = self.stack(Kind::Http, Gate::edge(trust_domain, metrics), routes(router));
+        let stack = Stack { operators, ..stack };
         let transport = Transport::Mtls(identity.clone(), Alpn::H2OrHttp1);
         Ok((self.bind("http", listeners.http, transport, stack).await?, asks.then_some(keeping)))
     }
@@ -180,7 +183,7 @@ impl Binder<'_> {
         let Platform { env, health, listeners, .. } = self.platform;
         let (env, red, health) = (env.clone(), self.red.clone(), health.clone());
         let (bounds, shedding) = (listeners.bounds, Shedding::ByLoad);
-        Stack { kind, gate, handler, bounds, shedding, env, red, health }
+        Stack { kind, gate, handler, bounds, shedding, operators: Vec::new(), env, red, health }
     }
 
     async fn bind(

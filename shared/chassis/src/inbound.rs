@@ -65,7 +65,7 @@ use self::relay::Relay;
 pub use self::request_id::RequestId;
 use self::routes::Route;
 use crate::serve::Place;
-use crate::{Configure, Gate, Health, Problem, Settings};
+use crate::{Configure, Gate, Health, Operation, Problem, Settings};
 
 /// How a listener's callers are spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +152,8 @@ pub struct Stack {
     pub bounds: Bounds,
     /// Whether requests are refused when there is too much to do.
     pub shedding: Shedding,
+    /// The operations of an edge API that are refused last then.
+    pub operators: Vec<Operation>,
     /// Everything random or outside.
     pub env: Env,
     /// What measures the answers.
@@ -188,9 +190,9 @@ impl Client {
 impl Inbound {
     /// The stack, ready to answer.
     pub fn new(stack: Stack) -> Self {
-        let Stack { kind, shedding, ref bounds, ref red, .. } = stack;
+        let Stack { kind, shedding, ref bounds, ref red, ref operators, .. } = stack;
         let sheds = shedding == Shedding::ByLoad;
-        let load = || sheds.then(|| Load::new(bounds, red.clone()));
+        let load = || sheds.then(|| Load::new(bounds, red.clone(), operators.clone()));
         let (handler, load, relay) = match stack.handler {
             Handler::Routes(router) if kind == Kind::Http => {
                 let limited = |router| match load() {
@@ -250,14 +252,15 @@ impl Inbound {
         let router = match &stack.handler {
             Handler::Routes(router) => router,
             Handler::Raw(raw) => {
-                let relay = self.relay.as_ref();
-                let passage =
-                    relay.map(|relay| relay.enter(&head, raw)).transpose().map_err(load::problem)?;
-                let arrival = Arrival { head, body, addr: client.addr, id, trace, route };
+                let relay = self.relay.clone();
+                let entered = relay.as_ref().map(|relay| relay.enter(&head, raw));
+                let _under_way = entered.transpose().map_err(load::problem)?;
+                let (method, uri) = (head.method.clone(), head.uri.clone());
+                let arrival = Arrival { head, body, addr: client.addr, id, trace, route, relay };
                 let answer = stack.contain(raw.answer(arrival));
                 let (answer, calls) = service_client::watch_calls(answer).await;
-                if let Some(passage) = passage {
-                    passage.answered(calls);
+                if let Some(relay) = &self.relay {
+                    relay.answered(&method, &uri, calls);
                 }
                 return answer?;
             }

@@ -15,6 +15,8 @@ const SAFE: HeaderValue = HeaderValue::from_static("safe");
 /// What became of the calls that a request's answer needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
+    /// There were any, of which the outcome is known.
+    pub made: bool,
     /// One failed for good, in a way that might have gone better.
     pub failed: bool,
     /// One was refused because its callee had too much to do.
@@ -68,9 +70,9 @@ pub fn forbids_retry(headers: &HeaderMap) -> bool {
     headers.get(HEADER) == Some(&NEVER)
 }
 
-/// A call has failed, and no attempt is left.
-pub(crate) fn note_failure() {
-    note(|calls| calls.failed = true);
+/// A call has ended; whether it has failed, with no attempt left.
+pub(crate) fn note_end(has_failed: bool) {
+    note(|calls| (calls.made, calls.failed) = (true, calls.failed || has_failed));
 }
 
 /// A callee has too much to do.

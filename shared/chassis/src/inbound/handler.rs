@@ -12,9 +12,10 @@ use http::request::Parts;
 use resilience::Priority;
 use telemetry::TraceContext;
 
-use super::RequestId;
 use super::body::UnreadBody;
+use super::relay::Relay;
 use super::routes::Route;
+use super::{RequestId, load};
 use crate::Problem;
 
 /// Who answers what a listener lets through.
@@ -56,6 +57,7 @@ pub struct Arrival {
     /// The span that is measured here; what goes to a service names it as the parent.
     pub trace: TraceContext,
     pub(super) route: Route,
+    pub(super) relay: Option<Arc<Relay>>,
 }
 
 impl RawHandler {
@@ -87,6 +89,15 @@ impl Arrival {
     /// Tells under which name the request is measured: one of few, whatever callers send.
     pub fn matched(&self, route: &Arc<str>) {
         self.route.named(route);
+    }
+
+    /// To be asked when nothing else speaks against passing the request on.
+    ///
+    /// # Errors
+    /// The service that it would go to refuses more of the same than it answers.
+    pub fn pass_on(&self) -> Result<(), Problem> {
+        let relay = self.relay.as_ref();
+        relay.map_or(Ok(()), |relay| relay.pass_on(&self.head)).map_err(load::problem)
     }
 }
 

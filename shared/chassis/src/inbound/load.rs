@@ -1,4 +1,4 @@
-//! How much is worked on at once: a limit for each kind of operation, under one cap.
+//! How much is worked on at once: a limit for each sort of operation, under one cap.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,20 +20,24 @@ use types::ErrorClass;
 
 use super::Bounds;
 use crate::Problem;
+use crate::edge::Operation;
 use crate::problem::is_overload;
 
 /// What is worked on by one listener.
 #[derive(Debug)]
 pub(super) struct Load {
     red: Red,
+    /// Those of an edge API that are for operators.
+    operators: Vec<Operation>,
     /// What is beyond [`Load::MOST`].
-    others: Arc<Operation>,
+    others: Arc<Sort>,
     known: RwLock<Known>,
 }
 
 /// Requests that do the same.
 #[derive(Debug)]
-struct Operation {
+struct Sort {
+    priority: Priority,
     limit: LoadLimit,
     throttle: Throttle,
 }
@@ -42,7 +46,7 @@ struct Operation {
 #[derive(Debug, Default)]
 struct Known {
     count: usize,
-    by_path: BTreeMap<Box<str>, Vec<(Method, Arc<Operation>)>>,
+    by_path: BTreeMap<Box<str>, Vec<(Method, Arc<Sort>)>>,
 }
 
 /// A wait that nobody notices. Cheap answers take so long when many callers keep the processors busy, and are served well
@@ -67,9 +71,9 @@ impl Load {
     /// More than any service has operations. Methods are whatever a caller writes.
     const MOST: usize = 1_000;
 
-    pub(super) fn new(bounds: &Bounds, red: Red) -> Self {
-        let others = Arc::new(Operation::new(LoadLimit::new(bounds.by_load())));
-        Self { red, others, known: RwLock::default() }
+    pub(super) fn new(bounds: &Bounds, red: Red, operators: Vec<Operation>) -> Self {
+        let others = Arc::new(Sort::new(Priority::Users, LoadLimit::new(bounds.by_load())));
+        Self { red, operators, others, known: RwLock::default() }
     }
 
     /// `router`, with the limit before each of its handlers: it alone knows the patterns that paths match.
@@ -77,42 +81,56 @@ impl Load {
         router.layer(from_fn_with_state(Arc::new(self), limited))
     }
 
-    /// Lets in the `request` that is worked on as `work`. All that have this `path` and its method are of one kind.
+    /// Lets in the `request` that is worked on as `work`. All that have this `path` and its method are of one sort.
     pub(super) fn begin(&self, path: &str, request: &Request, work: &Work) -> Result<(), Shed> {
-        let operation = self.operation(path, request.method());
-        work.begin(Entry { operation, priority: priority(request.uri().path()), red: self.red.clone() })
+        work.begin(Entry { sort: self.sort(path, request.method()), red: self.red.clone() })
     }
 
-    fn operation(&self, path: &str, method: &Method) -> Arc<Operation> {
+    fn sort(&self, path: &str, method: &Method) -> Arc<Sort> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).find(path, method);
-        known.unwrap_or_else(|| self.new_operation(path, method))
+        known.unwrap_or_else(|| self.new_sort(path, method))
     }
 
-    fn new_operation(&self, path: &str, method: &Method) -> Arc<Operation> {
+    fn new_sort(&self, path: &str, method: &Method) -> Arc<Sort> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(operation) = known.find(path, method) {
-            return operation;
+        if let Some(sort) = known.find(path, method) {
+            return sort;
         }
         if known.count == Self::MOST {
             return Arc::clone(&self.others);
         }
-        let operation = Arc::new(Operation::new(self.others.limit.beside()));
+        let sort = Arc::new(Sort::new(self.priority(path, method), self.others.limit.beside()));
         known.count += 1;
-        known.by_path.entry(path.into()).or_default().push((method.clone(), Arc::clone(&operation)));
-        operation
+        known.by_path.entry(path.into()).or_default().push((method.clone(), Arc::clone(&sort)));
+        sort
+    }
+
+    /// Only gRPC has such paths; no route of an edge API begins like them.
+    fn priority(&self, path: &str, method: &Method) -> Priority {
+        let mut operators = self.operators.iter();
+        if path.starts_with("/flotilla.operations.v1.")
+            || path.starts_with("/grpc.health.v1.")
+            || operators.any(|operation| operation.path == path && operation.method == method)
+        {
+            Priority::Operators
+        } else if path.starts_with("/grpc.reflection.") {
+            Priority::Background
+        } else {
+            Priority::Users
+        }
     }
 }
 
-impl Operation {
-    fn new(limit: LoadLimit) -> Self {
-        Self { limit, throttle: Throttle::default() }
+impl Sort {
+    fn new(priority: Priority, limit: LoadLimit) -> Self {
+        Self { priority, limit, throttle: Throttle::default() }
     }
 }
 
 impl Known {
-    fn find(&self, path: &str, method: &Method) -> Option<Arc<Operation>> {
+    fn find(&self, path: &str, method: &Method) -> Option<Arc<Sort>> {
         let methods = self.by_path.get(path)?;
-        methods.iter().find(|(known, _)| known == method).map(|(_, operation)| Arc::clone(operation))
+        methods.iter().find(|(known, _)| known == method).map(|(_, sort)| Arc::clone(sort))
     }
 }
 
@@ -127,24 +145,8 @@ async fn limited(State(load): State<Arc<Load>>, request: Request, next: Next) ->
     next.run(request).await
 }
 
-/// Lets a request in and counts it if it is not.
-fn enter(limit: &LoadLimit, priority: Priority, red: &Red) -> Result<Admitted, Shed> {
-    limit.try_enter(priority).inspect_err(|_shed| red.shed(priority.as_str()))
-}
-
 pub(super) fn problem(shed: Shed) -> Problem {
     Problem::from(shed).with_retry_after(shed.retry_after.seconds())
-}
-
-/// Only gRPC has such paths; no route of an edge API begins like them.
-fn priority(path: &str) -> Priority {
-    if path.starts_with("/flotilla.operations.v1.") || path.starts_with("/grpc.health.v1.") {
-        Priority::Operators
-    } else if path.starts_with("/grpc.reflection.") {
-        Priority::Background
-    } else {
-        Priority::Users
-    }
 }
 
 /// A request that is worked on, or will be when more of its body has come: meanwhile it takes no place, so that clients
@@ -162,9 +164,23 @@ struct Stage {
 /// How it gets in.
 #[derive(Debug)]
 struct Entry {
-    operation: Arc<Operation>,
-    priority: Priority,
+    sort: Arc<Sort>,
     red: Red,
+}
+
+impl Entry {
+    fn throttle(&self) -> Result<(), Shed> {
+        let Sort { priority, throttle, .. } = &*self.sort;
+        if *priority == Priority::Operators { Ok(()) } else { self.counted(throttle.try_enter()) }
+    }
+
+    fn enter(&self) -> Result<Admitted, Shed> {
+        self.counted(self.sort.limit.try_enter(self.sort.priority))
+    }
+
+    fn counted<T>(&self, entered: Result<T, Shed>) -> Result<T, Shed> {
+        entered.inspect_err(|_shed| self.red.shed(self.sort.priority.as_str()))
+    }
 }
 
 /// What came of a request.
@@ -182,11 +198,8 @@ pub(super) enum Came {
 
 impl Work {
     fn begin(&self, entry: Entry) -> Result<(), Shed> {
-        if entry.priority != Priority::Operators {
-            let operation = &entry.operation;
-            operation.throttle.try_enter().inspect_err(|_shed| entry.red.shed(entry.priority.as_str()))?;
-        }
-        let admitted = enter(&entry.operation.limit, entry.priority, &entry.red)?;
+        entry.throttle()?;
+        let admitted = entry.enter()?;
         *self.stage() = Stage { entry: Some(entry), admitted: Some(admitted) };
         Ok(())
     }
@@ -200,7 +213,7 @@ impl Work {
     pub(super) fn resume(&self) -> Result<(), Shed> {
         let mut stage = self.stage();
         if let (Some(entry), None) = (&stage.entry, &stage.admitted) {
-            stage.admitted = Some(enter(&entry.operation.limit, entry.priority, &entry.red)?);
+            stage.admitted = Some(entry.enter()?);
         }
         Ok(())
     }
@@ -210,10 +223,10 @@ impl Work {
         if let Some(admitted) = admitted {
             admitted.finish(if came == Came::Worked { Outcome::Worked } else { Outcome::Nothing });
         }
-        if let Some(Entry { operation, .. }) = entry {
+        if let Some(Entry { sort, .. }) = entry {
             match came {
-                Came::WithoutRoom => operation.throttle.refused(),
-                Came::Worked | Came::Refused => operation.throttle.answered(),
+                Came::WithoutRoom => sort.throttle.refused(),
+                Came::Worked | Came::Refused => sort.throttle.answered(),
                 Came::Left => {}
             }
         }

@@ -21,44 +21,39 @@ pub(super) struct Relay {
     crowds: Crowds,
 }
 
-/// A request that is passed on.
-pub(super) struct Passage<'a> {
-    relay: &'a Relay,
-    method: Method,
-    uri: Uri,
-    _admitted: Admitted,
-}
-
 impl Relay {
     pub(super) fn new(bounds: &Bounds, red: Red) -> Self {
         Self { cap: bounds.cap(), red, crowds: Crowds::default() }
     }
 
-    /// Lets in the request of `head`, which `handler` passes on.
-    pub(super) fn enter(&self, head: &Parts, handler: &RawHandler) -> Result<Passage<'_>, Shed> {
-        let Parts { method, uri, .. } = head;
-        let as_users = self.crowds.try_enter(method, uri).and_then(|()| self.cap.try_enter(Priority::Users));
-        let admitted = as_users.or_else(|shed| {
+    /// Lets in the request of `head`, of which `handler` knows whose it is.
+    pub(super) fn enter(&self, head: &Parts, handler: &RawHandler) -> Result<Admitted, Shed> {
+        self.cap.try_enter(Priority::Users).or_else(|shed| {
             let priority = handler.priority(head);
             let admitted = match priority {
                 Priority::Operators => self.cap.try_enter(priority),
                 Priority::Users | Priority::Background => Err(shed),
             };
-            admitted.inspect_err(|_shed| self.red.shed(priority.as_str()))
-        })?;
-        Ok(Passage { relay: self, method: method.clone(), uri: uri.clone(), _admitted: admitted })
+            self.counted(priority, admitted)
+        })
     }
-}
 
-impl Passage<'_> {
-    /// It has been answered, after `calls` to others.
-    pub(super) fn answered(self, calls: Calls) {
-        let crowds = &self.relay.crowds;
+    /// Lets the request of `head` go on to a service, unless that would refuse it.
+    pub(super) fn pass_on(&self, head: &Parts) -> Result<(), Shed> {
+        self.counted(Priority::Users, self.crowds.try_enter(&head.method, &head.uri))
+    }
+
+    /// Such a request has been answered, after `calls` to others.
+    pub(super) fn answered(&self, method: &Method, uri: &Uri, calls: Calls) {
         if calls.failed && calls.overloaded {
-            crowds.refused(&self.method, &self.uri);
-        } else {
-            crowds.answered(&self.method, &self.uri);
+            self.crowds.refused(method, uri);
+        } else if calls.made {
+            self.crowds.answered(method, uri);
         }
+    }
+
+    fn counted<T>(&self, priority: Priority, entered: Result<T, Shed>) -> Result<T, Shed> {
+        entered.inspect_err(|_shed| self.red.shed(priority.as_str()))
     }
 }
 

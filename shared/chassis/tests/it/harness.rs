@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use axum::Router;
 use chassis::{
-    Bounds, Drained, Gate, Handler, Health, Inbound, Kind, Limits, Server, Shedding, Stack, Transport,
+    Bounds, Drained, Gate, Handler, Health, Inbound, Kind, Limits, Operation, Server, Shedding, Stack,
+    Transport,
 };
 use runtime::{Clock, Env, Io, Listen, Listener, Net, Network, Random};
 use telemetry::{Metrics, Red};
@@ -35,6 +36,7 @@ pub(crate) struct Setup {
     pub(crate) transport: Transport,
     pub(crate) limits: Limits,
     pub(crate) bounds: Bounds,
+    pub(crate) operators: Vec<Operation>,
     pub(crate) drain: Duration,
 }
 
@@ -50,6 +52,7 @@ impl Setup {
             transport: Transport::Plain,
             limits: Limits::default(),
             bounds: Bounds::default(),
+            operators: Vec::new(),
             drain: Duration::from_secs(10),
         }
     }
@@ -79,6 +82,7 @@ impl Setup {
             handler: self.handler,
             bounds: self.bounds,
             shedding: Shedding::ByLoad,
+            operators: self.operators,
             env: env.clone(),
             red: red.clone(),
             health: Health::new(),

@@ -9,9 +9,9 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
-use chassis::{Bounds, Handler, Kind, Problem, RawHandler};
+use chassis::{Access, Bounds, Handler, Kind, Operation, Problem, RawHandler};
 use futures_util::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use insta::assert_snapshot;
 use runtime::ComputeError;
 use tokio::sync::Notify;
@@ -61,6 +61,7 @@ async fn too_much_of_one_operation_is_refused_at_once_and_of_others_is_not() {
     let began = tokio::time::Instant::now();
     assert_snapshot!(world.ask(LOGIN).await, @r#"
     HTTP/1.1 503 Service Unavailable
+    flotilla-overloaded: true
     content-type: application/problem+json
     retry-after: 1
     flotilla-retry: safe
@@ -180,6 +181,18 @@ async fn operators_and_health_go_last() {
         let answer = world.ask(ask(path)).await;
         assert_eq!((answer.status(), answer.header("grpc-status")), (200, None), "{answer}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_of_operators_find_a_place_when_users_have_taken_theirs() {
+    let let_go = Arc::new(Notify::new());
+    let mut setup = unbounded_by_address(town(&let_go));
+    setup.bounds = Bounds { in_flight: 10, ..Bounds::default() };
+    setup.operators = vec![Operation { method: Method::GET, path: "/read/{id}", access: Access::Operators }];
+    let world = setup.in_memory().await;
+    let _under_way = logins(&world, 9).await;
+    assert_eq!(world.ask(LOGIN).await.status(), 503);
+    assert_eq!(world.ask(READ).await.status(), 200);
 }
 
 /// There is no thread for it.

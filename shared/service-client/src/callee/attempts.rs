@@ -188,9 +188,7 @@ impl<'a> Attempts<'a> {
             }
             Came::Failure(error) => Err(error),
         };
-        if has_failed {
-            passed_on::note_failure();
-        }
+        passed_on::note_end(has_failed);
         self.callee.metrics.ended(&outcome.as_ref().map(|_| ()));
         outcome
     }
