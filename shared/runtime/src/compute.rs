@@ -32,8 +32,14 @@ struct Line {
     waiting: usize,
     /// Since when there has been somebody in it.
     began: Instant,
-    /// When somebody was refused last.
-    refused: Option<Instant>,
+    rush: Option<Rush>,
+}
+
+/// Since somebody was refused.
+struct Rush {
+    began: Instant,
+    asked: u32,
+    refused: u32,
 }
 
 /// Why a computation gave no result.
@@ -53,8 +59,9 @@ impl Compute {
     const MOST_WAITING: usize = 16;
     /// By then a burst of so many is over.
     const BURST: Duration = Duration::from_millis(500);
-    /// A rush is over when nobody has been refused for so long. Whoever keeps most of it away lets some through all the time.
-    const CALM: Duration = Duration::from_secs(2);
+    /// A rush is over when for so long no more than one in so many was refused: half a line is found taken by chance, too.
+    const CALM: Duration = Duration::from_secs(1);
+    const BY_CHANCE: u32 = 10;
 
     /// # Panics
     /// If the system gives no threads.
@@ -70,7 +77,7 @@ impl Compute {
                 .spawn(move || work_off(&due))
                 .expect("the system gives threads at the start");
         }
-        let line = Mutex::new(Line { waiting: 0, began: Instant::now(), refused: None });
+        let line = Mutex::new(Line { waiting: 0, began: Instant::now(), rush: None });
         Self(Some(Arc::new(Pool { threads, slots: Arc::new(Semaphore::new(threads)), line, jobs })))
     }
 
@@ -142,12 +149,17 @@ impl Pool {
 impl Line {
     fn take(&mut self, threads: usize) -> Result<(), ComputeError> {
         let now = Instant::now();
-        let is_refusing = self.refused.is_some_and(|refused| now - refused < Compute::CALM);
+        if let Some(rush) = self.rush.take_if(|rush| now - rush.began >= Compute::CALM) {
+            self.rush = rush.goes_on(now).then(|| Rush::begin(now));
+        }
+        self.rush.iter_mut().for_each(|rush| rush.asked += 1);
         let is_burst = self.waiting == 0 || now - self.began < Compute::BURST;
-        let most =
-            if is_burst && !is_refusing { Compute::MOST_WAITING * threads } else { threads.div_ceil(2) };
+        let most = match self.rush {
+            None if is_burst => Compute::MOST_WAITING * threads,
+            _ => threads.div_ceil(2),
+        };
         if self.waiting >= most {
-            self.refused = Some(now);
+            self.rush.get_or_insert_with(|| Rush::begin(now)).refused += 1;
             return Err(ComputeError::Overloaded);
         }
         if self.waiting == 0 {
@@ -155,6 +167,17 @@ impl Line {
         }
         self.waiting += 1;
         Ok(())
+    }
+}
+
+impl Rush {
+    fn begin(now: Instant) -> Self {
+        Self { began: now, asked: 0, refused: 0 }
+    }
+
+    /// Unless few were refused, or nobody has come for as long again.
+    fn goes_on(&self, now: Instant) -> bool {
+        self.refused * Compute::BY_CHANCE > self.asked && now - self.began < Compute::CALM * 2
     }
 }
 
@@ -218,18 +241,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn in_a_line_that_does_not_end_only_half_as_many_wait_as_there_are_threads() {
         const THREADS: usize = 4;
-        let mut line = Line { waiting: 0, began: Instant::now(), refused: None };
+        let mut line = Line { waiting: 0, began: Instant::now(), rush: None };
         let come = |line: &mut Line| line.take(THREADS).is_ok();
         for _ in 0..5 {
             assert!(come(&mut line), "a burst may wait");
         }
         tokio::time::advance(Compute::BURST).await;
         assert!(!come(&mut line), "the line has been there for too long");
+        for _ in 0..10 {
+            line.waiting = 0;
+            assert!(come(&mut line) && come(&mut line));
+            assert!(!come(&mut line), "that it was short for a moment does not end the rush");
+            tokio::time::advance(Compute::CALM / 5).await;
+        }
+        for _ in 0..20 {
+            line.waiting = 0;
+            assert!(come(&mut line));
+            tokio::time::advance(Compute::CALM / 5).await;
+        }
         line.waiting = 0;
-        assert!(come(&mut line) && come(&mut line));
-        assert!(!come(&mut line), "that it was short for a moment does not end the rush");
-        line.waiting = 0;
-        tokio::time::advance(Compute::CALM).await;
         for _ in 0..5 {
             assert!(come(&mut line), "nobody has been refused for a while");
         }
