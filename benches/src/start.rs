@@ -28,7 +28,8 @@ const IDLE_MB: Limit = Limit::AtMost(60.0);
 const USED_MB: Limit = Limit::AtMost(80.0);
 
 const LOGINS: usize = 1_000;
-const LOGINS_AT_ONCE: usize = 16;
+/// As many as two processors compute. Of more, some would be told to come back.
+const LOGINS_AT_ONCE: usize = 2;
 
 pub(crate) async fn run() -> Result<()> {
     let house = House::build().await?;
