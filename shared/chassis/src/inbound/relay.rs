@@ -66,8 +66,8 @@ struct Crowds {
 }
 
 impl Crowds {
-    /// A platform has fewer operations without names of things in their paths. What is about a thing of its own each time
-    /// is refused further on as before.
+    /// A platform has fewer operations without names of things in their paths. Of what is about a thing of its own each
+    /// time nobody asks again, so that it would stay: when there are so many, all begin anew.
     const MOST: usize = 256;
 
     fn try_enter(&self, method: &Method, uri: &Uri) -> Result<(), Shed> {
@@ -87,10 +87,11 @@ impl Crowds {
     fn refused(&self, method: &Method, uri: &Uri) {
         let mut throttles = self.throttles.write().unwrap_or_else(PoisonError::into_inner);
         let operation = operation(method, uri);
-        if throttles.len() < Self::MOST || throttles.contains_key(&operation) {
-            throttles.entry(operation).or_default().refused();
-            self.is_any.store(true, Ordering::Relaxed);
+        if throttles.len() == Self::MOST && !throttles.contains_key(&operation) {
+            throttles.clear();
         }
+        throttles.entry(operation).or_default().refused();
+        self.is_any.store(true, Ordering::Relaxed);
     }
 
     fn find(&self, method: &Method, uri: &Uri) -> Option<Arc<Throttle>> {
@@ -104,4 +105,21 @@ impl Crowds {
 
 fn operation(method: &Method, uri: &Uri) -> String {
     format!("{method} {}", uri.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_asks_for_again_leaves_room_for_others() {
+        let crowds = Crowds::default();
+        let refuse = |path: &str| crowds.refused(&Method::POST, &path.parse().unwrap());
+        for nth in 0..Crowds::MOST {
+            refuse(&format!("/orders/{nth}"));
+        }
+        refuse("/auth/login");
+        assert!(crowds.find(&Method::POST, &Uri::from_static("/auth/login")).is_some());
+        assert!(crowds.throttles.read().unwrap().len() <= Crowds::MOST);
+    }
 }

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Whether an instance is passed over because it could not be connected to, and when to connect to it again. It is no
-/// circuit breaker: nothing was sent, and where nobody else is left, requests connect to it by themselves.
+/// Whether an instance is passed over because it could not be connected to, and when to connect to it again: before its
+/// circuit breaker opens. Where nobody else is left, requests connect to it by themselves.
 #[derive(Debug)]
 pub(super) struct Away {
     made: Instant,
